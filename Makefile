@@ -1,0 +1,41 @@
+# Outrig: make setup | check | test | demo. See CONTRIBUTING.md.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+KUBECTLS := 1.36.3 1.37.1
+KUBECTL_NEWEST := 1.37.1
+READY := .venv/.ready
+
+.PHONY: setup check test demo lock format sizes clean
+
+setup: $(READY)
+
+$(READY): requirements/all.txt pyproject.toml scripts/setup
+	@scripts/setup "$(PYTHON)" "$(KUBECTL_NEWEST)" $(KUBECTLS)
+	@touch $@
+
+check: setup  ## layers, types, lint, fast tests: under 90 seconds
+	@$(BIN)/ruff format --check --quiet outrig tests demo examples
+	@$(BIN)/ruff check --quiet outrig tests demo examples
+	@$(BIN)/lint-imports --no-cache > .venv/imports.log || (cat .venv/imports.log; exit 1)
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q -n 2 -m "not slow" tests/unit tests/contract tests/property tests/attacks tests/golden
+
+test: setup  ## everything, with the real Envoy, kubectl and aws
+	@$(BIN)/pytest -q -n 2 --durations 5 tests
+
+demo: setup  ## the guide, played on an ECS of this machine
+	@$(BIN)/python -m demo
+
+lock:  ## renew requirements/*.txt: exact versions and hashes, no addresses
+	@scripts/lock "$(PYTHON)" $(KUBECTLS)
+
+format: setup
+	@$(BIN)/ruff format outrig tests demo examples
+	@$(BIN)/ruff check --fix outrig tests demo examples
+
+sizes: setup  ## the longest functions and files
+	@$(BIN)/python scripts/sizes.py
+
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .hypothesis outrig.egg-info

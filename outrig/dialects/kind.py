@@ -1,0 +1,74 @@
+"""What a kind is: its names, how its text becomes valid, how it shows in a table, what it says to the core.
+
+All functions of a kind are pure. The API server and `compile` know kinds only through this.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel
+
+from outrig.errors import Finding
+from outrig.model import Fact
+from outrig.resources import Json, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`. `cell` gives the text; ages are given as an RFC 3339 time with `kind="date"`.
+
+    Priority 0 shows always, 1 with `-o wide` only.
+    """
+
+    name: str
+    cell: Callable[[Resource], str | int]
+    kind: Literal["string", "integer", "date"] = "string"
+    description: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a kind's `compile` may ask of its surroundings: the mesh of a namespace, and that mesh's trust domain."""
+
+    mesh_of: Callable[[str], str]
+    trust_domain: Callable[[str], str]
+
+
+def no_findings(_resource: Resource) -> tuple[Finding, ...]:
+    """For kinds whose schema says all there is to say."""
+    return ()
+
+
+def no_facts(_resource: Resource, _scope: Scope) -> tuple[Fact, ...]:
+    """For kinds that mean nothing to a proxy."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of resource.
+
+    `versions`: the served API versions, preferred (and storage) first; all have the same schema. `schema`
+    describes the body: every top-level field but apiVersion, kind, metadata, status. `default` fills in what a user may leave out (body in, body out)
+    and `findings` judges what the schema cannot; both get only bodies that fit the schema. `system`: made by the
+    control plane only; users may read and delete.
+    """
+
+    group: str
+    name: str
+    plural: str
+    versions: tuple[str, ...]
+    schema: type[BaseModel]
+    singular: str = ""
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    namespaced: bool = True
+    system: bool = False
+    has_status: bool = True
+    strategic_merge: bool = False
+    columns: tuple[Column, ...] = ()
+    default: Callable[[Json], Json] = field(default=lambda body: body)
+    findings: Callable[[Resource], tuple[Finding, ...]] = no_findings
+    compile: Callable[[Resource, Scope], tuple[Fact, ...]] = no_facts

@@ -1,0 +1,56 @@
+"""What a task sees of the machine's files: all of it, but a private /run, /tmp and home, and its own resolver.
+
+A container runs as any user, yet the interpreter may lie under a closed home directory: such directories are
+replaced by views in which only what the task needs appears. Raises `OSError`.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import outrig
+from outrig.local.namespaces import bind, closed_ancestors, make_mounts_private, mount_proc, show_only
+from outrig.local.network import RESOLVER
+
+_PRIVATE = {"/run": 0o755, "/root": 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}  # noqa: S108 - replaced, not used
+
+
+def enter_private_view(visible: Iterable[str], *, hostname: str, address: str, region: str) -> None:
+    """Turn the current mount namespace into a task's. `visible` paths stay where they are."""
+    keep = [Path(path) for path in (*visible, *interpreter_paths())]
+    make_mounts_private()
+    mount_proc()
+    resolver = Path(os.path.realpath("/etc/resolv.conf"))
+    private = {Path(path): mode for path, mode in _PRIVATE.items() if Path(path).is_dir()}
+    closed = {path: 0o755 for path in closed_ancestors(path for path in keep if os.path.exists(path))}
+    for directory, mode in {**closed, **private}.items():
+        show_only(directory, keep, mode=mode)
+    domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+    _place(resolver, f"nameserver {RESOLVER}\nsearch {domain}\n")
+    _place(Path("/etc/hosts"), f"127.0.0.1 localhost\n{address} {hostname}.{domain} {hostname}\n")
+    socket.sethostname(hostname)
+
+
+def open_low_ports() -> None:
+    """Let any user of this network namespace bind any port, as containers on Fargate may."""
+    Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0", encoding="ascii")
+
+
+def interpreter_paths() -> list[str]:
+    """Where this Python and this package live."""
+    package = Path(outrig.__file__).resolve().parents[1]
+    return [sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix), str(package)]
+
+
+def _place(path: Path, content: str) -> None:
+    """Show a file of the task's own at `path`; one that the machine lacks, and that we may not make, stays away."""
+    if path.is_relative_to("/run"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="ascii")
+    elif path.exists():
+        own = Path("/run/outrig") / path.name
+        own.parent.mkdir(exist_ok=True)
+        own.write_text(content, encoding="ascii")
+        bind(str(own), str(path))

@@ -1,0 +1,86 @@
+"""Where a running emulator keeps things: the files of its state directory, and the descriptors it was born with."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+MARK = ".outrig-local"
+
+
+@dataclass(frozen=True, slots=True)
+class StateDirectory:
+    """The names inside one emulator's directory."""
+
+    path: Path
+
+    @property
+    def mark(self) -> Path:
+        """Its presence says the directory is ours to empty; it is locked while the emulator runs, and holds a pid."""
+        return self.path / MARK
+
+    @property
+    def control(self) -> Path:
+        return self.path / "control.sock"
+
+    @property
+    def published(self) -> Path:
+        return self.path / "published.json"
+
+    @property
+    def credentials(self) -> Path:
+        """AWS endpoint and the administrator's keys, for clients on this machine."""
+        return self.path / "aws.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+
+def default_directory() -> Path:
+    """`$XDG_STATE_HOME/outrig/local`, or its place under the home directory."""
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(home).expanduser() / "outrig" / "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A port of an instance, published on the host: `descriptor` is bound to 127.0.0.1:`host_port` there."""
+
+    descriptor: int
+    port: int
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the launcher hands into the VPC: paths, and descriptors of sockets bound in the host."""
+
+    directory: str
+    scene: str
+    api: int
+    api_port: int
+    control: int
+    lifeline: int
+    report: int
+    launcher: int
+    published: dict[str, dict[str, Listener]]
+
+    def encode(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def decode(cls, document: Any) -> Self:  # JSON that the launcher wrote with `encode`
+        published = {
+            instance: {name: Listener(**listener) for name, listener in listeners.items()}
+            for instance, listeners in document["published"].items()
+        }
+        return cls(**{**document, "published": published})
+
+    @property
+    def state(self) -> StateDirectory:
+        return StateDirectory(Path(self.directory))
+
+    def descriptors(self) -> list[int]:
+        listeners = [entry.descriptor for listeners in self.published.values() for entry in listeners.values()]
+        return [self.api, self.control, self.lifeline, self.report, *listeners]

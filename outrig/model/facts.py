@@ -1,0 +1,47 @@
+"""What resources say, one by one: the input of `compile`."""
+
+from dataclasses import dataclass
+
+from outrig.model.labels import Labels
+from outrig.model.policy import Policy
+from outrig.model.proxy import ProxyShape
+from outrig.model.service import Service
+from outrig.model.tls import PeerTls
+from outrig.model.workload import Workload
+from outrig.resources import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace belongs to exactly one mesh."""
+
+    origin: Key
+    name: str
+    mesh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The trust domain of a mesh, and the certificates (PEM) of the authorities its members accept."""
+
+    origin: Key
+    mesh: str
+    domain: str
+    authorities: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Workloads yet to come: what labels they will at least have, and which identities.
+
+    Callers decide from groups, not from the workloads present, whom they accept as a peer, so that a workload that
+    joins changes no cluster. `identities` are SPIFFE URIs.
+    """
+
+    origin: Key
+    namespace: str
+    labels: Labels
+    identities: tuple[str, ...]
+
+
+Fact = Namespace | Trust | Service | Group | Workload | Policy[ProxyShape] | Policy[PeerTls]

@@ -1,0 +1,41 @@
+"""A live workload: a task, or a machine somebody registered."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from outrig.model.labels import Labels
+from outrig.model.tls import TlsMode
+from outrig.resources import Key
+
+WorkloadId = NewType("WorkloadId", str)  # `<namespace>/<name>`; also its proxy's id
+
+
+class Health(StrEnum):
+    """READY takes calls; UNREADY is not published; DRAINING finishes what it has and gets nothing new."""
+
+    READY = "ready"
+    UNREADY = "unready"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One workload as its peers and its own proxy need to know it.
+
+    `ports` are its named ports. `identities` are its SPIFFE URIs. `proxied`: a sidecar of ours runs beside it, which
+    is to be configured. `tls_default` holds where no policy sets a mode.
+    """
+
+    origin: Key
+    id: WorkloadId
+    namespace: str
+    labels: Labels
+    address: str
+    identities: tuple[str, ...]
+    health: Health = Health.READY
+    ports: tuple[tuple[str, int], ...] = ()
+    proxied: bool = True
+    tls_default: TlsMode = TlsMode.STRICT
+    weight: int = 1
+    locality: str = ""

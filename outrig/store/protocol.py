@@ -1,0 +1,188 @@
+"""What the control plane asks of a store. Memory, SQLite and Postgres keep it; one contract suite holds them to it.
+
+Every write happens in a transaction; a transaction that raises leaves nothing behind. The *revision* is one
+counter: each resource change in a committed transaction has a number, in commit order, without gaps that could hide
+a change. A watch resumes from a revision and sees every later change once, in order.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from outrig.errors import OutrigError
+from outrig.resources import Key, Resource
+
+
+class NotFound(OutrigError):
+    """There is no such resource."""
+
+    code = "OUT201"
+
+
+class AlreadyExists(OutrigError):
+    """A resource of that key is there already."""
+
+    code = "OUT202"
+
+
+class Conflict(OutrigError):
+    """The resource has changed since the caller read it (wrong revision or uid)."""
+
+    code = "OUT203"
+
+
+class Gone(OutrigError):
+    """The change log no longer reaches back to the asked revision, or the revision is of another history."""
+
+    code = "OUT204"
+
+
+class Unavailable(OutrigError):
+    """The store cannot be reached or written now; nothing was changed."""
+
+    code = "OUT205"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which resources: all that fit every part that is given. `kinds` holds (group, kind) pairs; empty: all kinds."""
+
+    kinds: tuple[tuple[str, str], ...] = ()
+    mesh: str | None = None
+    namespace: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def fits(self, resource: Resource) -> bool:
+        """Whether the resource is one of these."""
+        key = resource.key
+        return (
+            (not self.kinds or (key.group, key.kind) in self.kinds)
+            and self.mesh in (None, key.mesh)
+            and self.namespace in (None, key.namespace)
+            and self.labels.items() <= resource.labels.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a query found, ordered by key, and the revision at which that was true."""
+
+    items: tuple[Resource, ...]
+    revision: int
+
+
+class ChangeType(StrEnum):
+    """What happened to a resource."""
+
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change. `resource` is its new state; for DELETED its last state, with the deletion's revision."""
+
+    type: ChangeType
+    resource: Resource
+
+    @property
+    def revision(self) -> int:
+        """The change's number."""
+        return self.resource.revision
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A certificate that was issued.
+
+    `digest`: SHA-256 of its DER, lower-case hex; `key_hash`: of its public key's DER (SPKI). `subject` is the URI in
+    it; `registration` the uid of the registration it was issued to; `task` the ARN of the ECS task.
+    """
+
+    digest: str
+    serial: str
+    subject: str
+    registration: str
+    task: str
+    key_hash: str
+    not_after: datetime
+
+
+class Transaction(Protocol):
+    """Reads see this transaction's own writes. All of it becomes true at once, or none."""
+
+    async def get(self, key: Key) -> Resource | None: ...
+
+    async def list(self, query: Query) -> tuple[Resource, ...]: ...
+
+    async def owned_by(self, uid: str) -> tuple[Resource, ...]:
+        """The resources that have an owner of that uid."""
+        ...
+
+    async def create(self, resource: Resource) -> Resource:
+        """Add it, with a new uid, creation time, generation 1 and revision. Raises AlreadyExists."""
+        ...
+
+    async def update(self, resource: Resource) -> Resource:
+        """Replace it. `resource.revision` must be the stored one (0: do not check), and `resource.uid` too ("").
+
+        Generation grows when `body` differs; an update that changes nothing keeps the revision and is no change.
+        Raises NotFound, Conflict.
+        """
+        ...
+
+    async def delete(self, key: Key, *, uid: str = "", revision: int = 0) -> Resource:
+        """Remove it and give its last state. Raises NotFound; Conflict where a given uid or revision differs."""
+        ...
+
+    async def add_nonce(self, nonce: str, expires: datetime) -> None: ...
+
+    async def consume_nonce(self, nonce: str, now: datetime) -> bool:
+        """Whether it was there and not expired; it is gone afterwards, for every replica."""
+        ...
+
+    async def add_identity(self, identity: Identity) -> None: ...
+
+    async def live_keys(self, task: str, now: datetime) -> frozenset[str]:
+        """The key hashes of the unexpired certificates issued to that task (by ARN)."""
+        ...
+
+    async def task_of_key(self, key_hash: str, now: datetime) -> str | None:
+        """The task that has an unexpired certificate for this key, if any."""
+        ...
+
+    async def identities(self, registration: str) -> tuple[Identity, ...]:
+        """All certificates issued to a registration (uid), newest first."""
+        ...
+
+    async def prune(self, now: datetime) -> int:
+        """Forget expired nonces and identities; gives how many rows went."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps resources and the rows around them. Opened and closed by whoever made it."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A write transaction; leaving it commits, an exception undoes it. Raises Unavailable."""
+        ...
+
+    async def get(self, key: Key) -> Resource | None: ...
+
+    async def list(self, query: Query) -> Listing: ...
+
+    async def revision(self) -> int:
+        """The number of the last committed change; 0 when there was none."""
+        ...
+
+    def watch(self, query: Query, after: int) -> AsyncIterator[Sequence[Change]]:
+        """Every change after that revision that fits the query (by its new or its last state), in order, in batches.
+
+        Endless; ends when its consumer closes it. Raises Gone on iteration when `after` is older than the log
+        or newer than the store.
+        """
+        ...
