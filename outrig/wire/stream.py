@@ -105,6 +105,8 @@ def write(message: Message) -> str:
 def read(frame: str | bytes) -> Message:
     """The message of a frame. Raises WireError on anything that is not exactly one of ours."""
     value: Any = parse(frame)
-    if not isinstance(value, dict) or value.get("type") not in _KINDS:
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise WireError("a message has a type")
+    if value["type"] not in _KINDS:
         raise WireError("unknown message type")
     return build(_KINDS[value.pop("type")], value)

@@ -1,0 +1,46 @@
+"""Small generic pieces do what their one sentence says."""
+
+import asyncio
+from datetime import timedelta
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outrig.errors import did_you_mean
+from outrig.kit.aio import jittered_backoff, take_all
+from outrig.kit.durations import duration, in_words
+
+
+@given(st.integers(min_value=0, max_value=10**9))
+def test_a_duration_in_words_is_read_back(milliseconds: int) -> None:
+    value = timedelta(milliseconds=milliseconds)
+    assert duration(in_words(value)) == value
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "1h 30m", "-5s", "5d", "5minutes"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        duration(text)
+
+
+async def test_a_lone_item_is_a_burst_of_one_and_more_are_taken_together() -> None:
+    queue: asyncio.Queue[int] = asyncio.Queue()
+    queue.put_nowait(1)
+    assert await take_all(queue) == [1]
+    for number in (2, 3, 4):
+        queue.put_nowait(number)
+    assert await take_all(queue) == [2, 3, 4]
+
+
+def test_backoff_doubles_to_its_ceiling_and_never_leaves_its_upper_half() -> None:
+    bounds = [1, 2, 4, 8, 8, 8]
+    waits = list(islice(jittered_backoff(first=1, ceiling=8), len(bounds)))
+    assert all(bound / 2 <= wait <= bound for wait, bound in zip(waits, bounds, strict=True))
+
+
+def test_a_hint_names_the_closest_word_or_the_known_ones() -> None:
+    assert did_you_mean("raitngs", ["ratings", "details"]) == "did you mean 'ratings'?"
+    assert did_you_mean("xyz", ["ratings", "details"]) == "known: details, ratings"
+    assert did_you_mean("xyz", []) == ""
