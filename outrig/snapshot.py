@@ -24,7 +24,7 @@ SECRET = TypeUrl(_ENVOY + "extensions.transport_sockets.tls.v3.Secret")
 SEND_ORDER = (SECRET, CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Encoded:
     """One resource, ready for the wire: `body` is a serialised `envoy.service.discovery.v3.Resource`."""
 

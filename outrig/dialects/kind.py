@@ -50,10 +50,11 @@ def no_facts(_resource: Resource, _scope: Scope) -> tuple[Fact, ...]:
 class Kind:
     """One kind of resource.
 
-    `versions`: the served API versions, preferred (and storage) first; all have the same schema. `schema`
-    describes the body: every top-level field but apiVersion, kind, metadata, status. `default` fills in what a user may leave out (body in, body out)
-    and `findings` judges what the schema cannot; both get only bodies that fit the schema. `system`: made by the
-    control plane only; users may read and delete.
+    `versions`: the served API versions, preferred (and storage) first; all have the same schema. `schema` describes
+    the body: every top-level field but apiVersion, kind, metadata, status. `default` fills in what a user may leave
+    out (body in, body out) and `findings` judges what the schema cannot; both get only bodies that fit the schema.
+    `columns` are those after NAME, which the API server itself puts first. `system`: made by the control plane only;
+    users may read and delete.
     """
 
     group: str

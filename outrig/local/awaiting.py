@@ -11,10 +11,14 @@ _PAUSE = 0.05
 
 async def wait_ready(wanted: Await) -> None:
     """Return once the file exists and the URL answers 2xx, whichever of them is asked for."""
-    while wanted.file and not Path(wanted.file).exists():
+    while not await _is_ready(wanted):  # noqa: ASYNC110 - another process's state: there is no event to wait for
         await asyncio.sleep(_PAUSE)
-    while wanted.http and not await _answers(wanted.http):
-        await asyncio.sleep(_PAUSE)
+
+
+async def _is_ready(wanted: Await) -> bool:
+    if wanted.file and not Path(wanted.file).exists():  # noqa: ASYNC240 - a local file, and nothing else to do
+        return False
+    return not wanted.http or await _answers(wanted.http)
 
 
 async def _answers(url: str) -> bool:

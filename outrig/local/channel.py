@@ -38,6 +38,14 @@ class Channel:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         self._socket.sendmsg([data], rights, socket.MSG_NOSIGNAL)
 
+    def offer(self, message: Document, descriptors: Sequence[int] = ()) -> bool:
+        """Send if the peer still lives; its end of stream will tell whoever listens that it does not."""
+        try:
+            self.send(message, descriptors)
+        except OSError:
+            return False
+        return True
+
     def receive(self) -> tuple[Document, list[int]] | None:
         """The next message and its descriptors, or `None` when the peer is gone."""
         space = socket.CMSG_SPACE(_DESCRIPTORS * array.array("i").itemsize)
@@ -51,7 +59,7 @@ class Channel:
                 descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
         if not data:
             return None
-        return cast(Document, json.loads(data)), list(descriptors)
+        return cast("Document", json.loads(data)), list(descriptors)
 
     def fileno(self) -> int:
         return self._socket.fileno()

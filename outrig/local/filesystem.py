@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import outrig
-from outrig.local.namespaces import bind, closed_ancestors, make_mounts_private, mount_proc, show_only
+from outrig.local.namespaces import appears, bind, closed_ancestors, make_mounts_private, mount_proc, show_only
 from outrig.local.network import RESOLVER
 
 _PRIVATE = {"/run": 0o755, "/root": 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}  # noqa: S108 - replaced, not used
@@ -24,7 +24,7 @@ def enter_private_view(visible: Iterable[str], *, hostname: str, address: str, r
     mount_proc()
     resolver = Path(os.path.realpath("/etc/resolv.conf"))
     private = {Path(path): mode for path, mode in _PRIVATE.items() if Path(path).is_dir()}
-    closed = {path: 0o755 for path in closed_ancestors(path for path in keep if os.path.exists(path))}
+    closed = dict.fromkeys(closed_ancestors(path for path in keep if appears(path)), 493)
     for directory, mode in {**closed, **private}.items():
         show_only(directory, keep, mode=mode)
     domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
@@ -36,6 +36,11 @@ def enter_private_view(visible: Iterable[str], *, hostname: str, address: str, r
 def open_low_ports() -> None:
     """Let any user of this network namespace bind any port, as containers on Fargate may."""
     Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0", encoding="ascii")
+
+
+def refuse_to_forward() -> None:
+    """Let this network namespace say "no route" for addresses outside the VPC: not forwarding would be silence."""
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1", encoding="ascii")
 
 
 def interpreter_paths() -> list[str]:

@@ -36,6 +36,12 @@ class StateDirectory:
     def logs(self) -> Path:
         return self.path / "logs"
 
+    def task_log(self, task: str, container: str) -> Path:
+        return self.logs / f"{task}-{container}.log"
+
+    def instance_log(self, instance: str) -> Path:
+        return self.logs / f"{instance}.log"
+
 
 def default_directory() -> Path:
     """`$XDG_STATE_HOME/outrig/local`, or its place under the home directory."""

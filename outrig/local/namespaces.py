@@ -73,7 +73,7 @@ def bind(source: str, target: str) -> None:
 
 def show_only(directory: Path, keep: Iterable[Path], *, mode: int = 0o755) -> None:
     """Replace `directory` by an empty one of its own, in which only the paths in `keep` below it still appear."""
-    kept = _outermost(path for path in keep if directory in path.parents and path.exists())
+    kept = _outermost(path for path in keep if directory in path.parents and appears(path))
     handles = [os.open(path, os.O_PATH) for path in kept]
     mount("tmpfs", str(directory), "tmpfs", flags=_MS_NOSUID | _MS_NODEV, data=f"mode={mode:o}")
     for path, handle in zip(kept, handles, strict=True):
@@ -91,6 +91,15 @@ def closed_ancestors(paths: Iterable[Path]) -> set[Path]:
         if first is not None:
             found.add(first)
     return found
+
+
+def appears(path: Path) -> bool:
+    """Whether this user can see `path`; one behind a closed directory does not appear."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _make_place(path: Path, *, directory: bool) -> None:

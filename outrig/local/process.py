@@ -11,6 +11,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from outrig.local.orders import ContainerOrder
 
@@ -96,7 +97,7 @@ def identity(user: str) -> Identity:
 
 def only_one_user() -> bool:
     """Whether this user namespace maps a single user, as an ordinary user's does: nobody else to become."""
-    with open("/proc/self/uid_map", encoding="ascii") as table:
+    with Path("/proc/self/uid_map").open(encoding="ascii") as table:
         return sum(int(line.split()[2]) for line in table) == 1
 
 

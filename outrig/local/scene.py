@@ -5,9 +5,9 @@ It refuses unknown fields, addresses outside the VPC and names that occur twice,
 """
 
 import ipaddress
+import re
 import sys
 from pathlib import Path
-from string import Template
 from typing import Annotated, ClassVar
 
 import yaml
@@ -17,6 +17,7 @@ from outrig.errors import OutrigError
 
 VPC = ipaddress.ip_network("10.7.0.0/24")
 FILE = "scene.yaml"
+_PLACEHOLDER = re.compile(r"\$\{(VENV|SCENE|DIR)\}")
 
 
 class SceneError(OutrigError):
@@ -54,7 +55,7 @@ class Readiness(_Part):
 
 
 class Instance(_Part):
-    """A host with a fixed address and one process, restarted when it ends. `policy` lists the IAM actions it may use."""
+    """A host with a fixed address and one process, kept running. `policy` lists the IAM actions it may use."""
 
     address: Annotated[str, AfterValidator(_host_address)]
     command: Annotated[list[str], Field(min_length=1)]
@@ -106,7 +107,7 @@ def load_scene(scene: Path, directory: Path) -> Scene:
 def _fill(value: object, names: dict[str, str]) -> object:
     """Replace our three names in every text; other `${...}` are left for the shell or the program."""
     if isinstance(value, str):
-        return Template(value).safe_substitute(names)
+        return _PLACEHOLDER.sub(lambda match: names[match[1]], value)
     if isinstance(value, list):
         return [_fill(item, names) for item in value]
     if isinstance(value, dict):
@@ -122,7 +123,5 @@ def _refuse_shared_addresses(file: Path, scene: Scene) -> None:
     owner: dict[str, str] = {}
     for name, instance in scene.instances.items():
         if instance.address in owner:
-            raise SceneError(
-                str(file), f"instances {owner[instance.address]!r} and {name!r} share {instance.address}"
-            )
+            raise SceneError(str(file), f"instances {owner[instance.address]!r} and {name!r} share {instance.address}")
         owner[instance.address] = name

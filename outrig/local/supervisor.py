@@ -5,9 +5,9 @@ process ends, for whatever reason, the kernel ends whatever is left in the task'
 """
 
 import asyncio
-import os
 import signal
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import cast
 
 from outrig.kit.aio import jittered_backoff
@@ -43,7 +43,7 @@ class Supervisor:
         self._containers = {
             container.name: Container(container, children, self._report) for container in self._order.containers
         }
-        self._report({"event": "supervising", "pid_namespace": os.stat("/proc/self/ns/pid").st_ino})
+        self._report({"event": "supervising", "pid_namespace": _pid_namespace()})
         asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive, children)
         for listener, port in [(entry.listener, entry.port) for entry in self._order.publish]:
             self._spawn(serve_published(listener, port))
@@ -109,10 +109,10 @@ class Supervisor:
             case "stop":
                 self._stop(str(message["reason"]))
             case "signal":
-                self._containers[str(message["container"])].signal(signal.Signals(cast(int, message["signal"])))
+                self._containers[str(message["container"])].signal(signal.Signals(cast("int", message["signal"])))
             case "execute":
                 container = self._containers[str(message["container"])]
-                command = cast(list[str], message["command"])
+                command = cast("list[str]", message["command"])
                 self._spawn(execute(children, container.order, command, descriptors))
             case _:
                 close_all(descriptors)
@@ -131,3 +131,7 @@ class Supervisor:
         if not task.cancelled() and task.exception() is not None:
             asyncio.get_running_loop().call_exception_handler({"message": "task failed", "exception": task.exception()})
             self._stop(f"InternalError: {task.exception()}")
+
+
+def _pid_namespace() -> int:
+    return Path("/proc/self/ns/pid").stat().st_ino

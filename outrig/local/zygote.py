@@ -4,7 +4,6 @@ One thread and no event loop, so that forking is safe and cheap. When this proce
 in the VPC, and with the last of them go its links and namespaces. It ends when the launcher or the emulator is gone.
 """
 
-import asyncio
 import json
 import os
 import select
@@ -14,7 +13,7 @@ import traceback
 from itertools import count
 
 from outrig.local.channel import Channel
-from outrig.local.filesystem import enter_private_view, open_low_ports
+from outrig.local.filesystem import enter_private_view, open_low_ports, refuse_to_forward
 from outrig.local.layout import Settings
 from outrig.local.namespaces import (
     NEWIPC,
@@ -36,6 +35,7 @@ def run(settings: Settings) -> None:
     make_mounts_private()
     mount_proc()
     open_low_ports()
+    refuse_to_forward()
     bridge = build_vpc()
     ours, theirs = Channel.pair()
     emulator = os.fork()
@@ -55,14 +55,14 @@ def run(settings: Settings) -> None:
 
 def _next_order(lifeline: int, orders: Channel, *, wakeup: int, emulator: int) -> tuple[LaunchOrder, int] | None:
     while True:
-        readable, _, _ = select.select([lifeline, orders, wakeup], [], [])
+        readable, _, _ = select.select([lifeline, orders.fileno(), wakeup], [], [])
         if lifeline in readable:
             return None
         if wakeup in readable:
             os.read(wakeup, 4096)
             if emulator in _reap():
                 return None
-        if orders in readable:
+        if orders.fileno() in readable:
             received = orders.receive()
             if received is None:
                 return None
@@ -70,7 +70,7 @@ def _next_order(lifeline: int, orders: Channel, *, wakeup: int, emulator: int) -
 
 
 def _reap() -> set[int]:
-    gone = set()
+    gone: set[int] = set()
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
@@ -92,11 +92,12 @@ def _wake_on_child_exit() -> int:
 
 
 def _be_emulator(settings: Settings, orders: Channel) -> None:
+    """Serve in this fork until it dies. The import is here so that the zygote, and its other forks, stay small."""
     try:
-        from outrig.local.emulator import serve  # noqa: PLC0415 - the zygote stays small: tasks are forks of it
+        from outrig.local.emulator import serve
 
         serve(settings, orders)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the edge of a process: nothing may unwind into the zygote's frames
         traceback.print_exc()
     finally:
         os._exit(1)
@@ -114,7 +115,7 @@ def _fork_task(order: LaunchOrder, descriptor: int, *, link: str, bridge: int) -
         if os.fork() == 0:
             _be_task(order, channel)
     except OSError as error:
-        channel.send({"event": "stopping", "reason": f"ResourceInitializationError: {error}"})
+        channel.offer({"event": "stopping", "reason": f"ResourceInitializationError: {error}"})
     finally:
         os._exit(0)
 
@@ -131,17 +132,14 @@ def _enter_namespaces(address: str, *, link: str, bridge: int) -> None:
 
 def _be_task(order: LaunchOrder, channel: Channel) -> None:
     try:
-        enter_private_view(
-            order.visible, hostname=order.hostname, address=order.address, region=order.region
-        )
+        enter_private_view(order.visible, hostname=order.hostname, address=order.address, region=order.region)
         supervise(order, channel)
-    except (OSError, asyncio.CancelledError) as error:
-        channel.send({"event": "stopping", "reason": f"ResourceInitializationError: {error}"})
+    except OSError as error:
+        channel.offer({"event": "stopping", "reason": f"ResourceInitializationError: {error}"})
         traceback.print_exc()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the edge of a process: nothing may unwind into the zygote's frames
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
         os._exit(0)
 
 

@@ -6,6 +6,7 @@ Dialects turn each resource into *facts* (`Fact`); `compile` gathers facts into 
 
 from outrig.model.facts import Fact, Group, Namespace, Trust
 from outrig.model.labels import Labels, Selector, labels_of
+from outrig.model.mesh import Mesh, Surroundings
 from outrig.model.policy import Policy
 from outrig.model.protocol import Protocol
 from outrig.model.proxy import Address, Egress, Import, Ingress, OutboundPolicy, Pipe, ProxyShape, Target
@@ -22,6 +23,7 @@ __all__ = [
     "Import",
     "Ingress",
     "Labels",
+    "Mesh",
     "Namespace",
     "OutboundPolicy",
     "PeerTls",
@@ -32,6 +34,7 @@ __all__ = [
     "Selector",
     "Service",
     "ServicePort",
+    "Surroundings",
     "Target",
     "TlsMode",
     "Trust",

@@ -13,8 +13,9 @@ S = TypeVar("S")
 class Policy(Generic[S]):
     """Settings for the workloads that `applies_to` chooses.
 
-    `rank` is the dialect's own precedence turned into data: policies fold in rank order, lowest first, and a
-    field that a later one sets wins. The core never asks which dialect a policy came from.
+    `rank` is the dialect's own precedence turned into data. Its first part is a level: of the matching policies of
+    one level only that of highest rank counts; those that remain fold in rank order, lowest first, and a field that
+    a later one sets wins. The core never asks which dialect a policy came from.
     """
 
     origin: Key

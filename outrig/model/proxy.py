@@ -36,7 +36,7 @@ class Ingress:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Services a listener brings in: of `namespace` (`*`: any), whose host fits `host`.
+    """Services a listener brings in: of `namespace` (`*`: any, `.`: the workload's own), whose host fits `host`.
 
     `host` is `*`, `*.suffix` or an exact host. `exclude` takes away what others brought in.
     """
@@ -44,6 +44,12 @@ class Import:
     namespace: str
     host: str
     exclude: bool = False
+
+    def fits(self, namespace: str, host: str) -> bool:
+        """Whether it names the service of that namespace and host."""
+        if self.namespace not in ("*", namespace):
+            return False
+        return self.host in ("*", host) or (self.host.startswith("*.") and host.endswith(self.host[1:]))
 
 
 @dataclass(frozen=True, slots=True)

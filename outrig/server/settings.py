@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from outrig.attest.settings import AttestSettings
+from outrig.ca.settings import CaSettings
 from outrig.errors import OutrigError, did_you_mean
 from outrig.kit.durations import duration, in_words
 
@@ -176,3 +178,22 @@ _FORMS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     ),
     "domain": (_read_domain, "a trust domain: lower-case letters, digits, dots and dashes"),
 }
+
+
+def ca_settings(settings: Settings) -> CaSettings:
+    """What the authorities need to know."""
+    return CaSettings(
+        workload_lifetime=settings.certificate_lifetime,
+        control_lifetime=settings.certificate_lifetime,
+        trust_domains={"default": settings.trust_domain},
+    )
+
+
+def attest_settings(settings: Settings) -> AttestSettings:
+    """What attestation needs to know."""
+    return AttestSettings(
+        accounts=settings.aws_accounts,
+        regions=settings.aws_regions,
+        strict_trust=settings.strict_role_trust,
+        aws_endpoint_url=settings.aws_endpoint_url,
+    )

@@ -5,7 +5,7 @@ counter: each resource change in a committed transaction has a number, in commit
 a change. A watch resumes from a revision and sees every later change once, in order.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -179,10 +179,16 @@ class Store(Protocol):
         """The number of the last committed change; 0 when there was none."""
         ...
 
-    def watch(self, query: Query, after: int) -> AsyncIterator[Sequence[Change]]:
+    async def epoch(self) -> str:
+        """The name of this history of revisions: random, made with the database, kept as long as it lives."""
+        ...
+
+    def watch(self, query: Query, after: int, *, epoch: str = "") -> AsyncGenerator[Sequence[Change], None]:
         """Every change after that revision that fits the query (by its new or its last state), in order, in batches.
 
-        Endless; ends when its consumer closes it. Raises Gone on iteration when `after` is older than the log
-        or newer than the store.
+        A resource that leaves a label selection is therefore seen once more, as MODIFIED with its new labels; whoever
+        shows a selection tells that apart with `query.fits(change.resource)`.
+        Endless; ends when its consumer closes it (`aclosing`). Raises Gone on iteration when `after` is older than
+        the log or newer than the store, or when an epoch is given and is not this store's.
         """
         ...

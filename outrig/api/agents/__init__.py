@@ -1,1 +1,1 @@
-""""""
+"""What agents talk to: HTTPS, JSON, under `/v1`. Joining is in `join`."""

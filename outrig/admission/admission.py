@@ -1,0 +1,143 @@
+"""The use case: discovery, challenge, join, renewal.
+
+Order: what costs us least first, and nothing that costs anybody else before all of that. The nonce is used up before
+AWS is asked, so a captured proof can make nobody work twice, whatever becomes of the first attempt. What a join
+changes (registration, entry, issued certificates) is one transaction. Renewal is the same join: identity is checked
+in full and without caches; only the OnboardingPolicies are not asked again about a task they have let in.
+"""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from outrig import __version__
+from outrig.admission import audit
+from outrig.admission.denials import Denials
+from outrig.admission.enrolment import Enrolled, Newcomer, enrol, group_key
+from outrig.admission.form import VERSION, Wanted, check_request
+from outrig.admission.ports import Attestor, Authorities, Peer
+from outrig.admission.rate import Buckets, network_of
+from outrig.admission.refusals import AddressRefused, CsrRefused, NonceRefused, NotNow, Refused, TooMany
+from outrig.admission.settings import AdmissionSettings
+from outrig.attest.evidence import Evidence
+from outrig.attest.task import VerifiedTask
+from outrig.ca import csr as requests
+from outrig.ca.csr import PublicKey
+from outrig.store.protocol import AlreadyExists, Conflict, Store, Unavailable
+from outrig.wire.join import Challenge, Discovery, JoinRequest, JoinResponse
+
+
+class Admission:
+    """Lets tasks in. All of its state is in the store, but for the counting of requests per address."""
+
+    def __init__(
+        self, settings: AdmissionSettings, *, store: Store, attestor: Attestor, authorities: Authorities
+    ) -> None:
+        self._settings, self._store, self._attestor, self._authorities = settings, store, attestor, authorities
+        self._denials = Denials(store, settings)
+        self._rate = Buckets(settings.rate, settings.burst)
+
+    def discovery(self) -> Discovery:
+        """What a caller needs to know before it joins."""
+        return Discovery((VERSION,), self._authorities.audience, __version__)
+
+    async def challenge(self, peer: Peer, now: datetime) -> Challenge:
+        """A nonce for one join. Raises Refused."""
+        self._slow_down(peer)
+        nonce, lifetime = secrets.token_urlsafe(32), self._settings.nonce_lifetime
+        try:
+            async with self._store.transaction() as tx:
+                await tx.add_nonce(nonce, now + lifetime)
+        except Unavailable as error:
+            raise _not_now(str(error)) from None
+        return Challenge(nonce, self._authorities.audience, int(lifetime.total_seconds()))
+
+    async def join(self, request: JoinRequest, peer: Peer, now: datetime) -> JoinResponse:
+        """Register the task that is calling and give it certificates. Raises Refused."""
+        async with self._reporting(request, now):
+            self._slow_down(peer)
+            wanted = check_request(request)
+            evidence = Evidence(request.aws, request.ecs, wanted.csr, self._authorities.audience)
+            self._attestor.check(evidence, now)
+            key = self._read_key(wanted.csr)
+            known = await self._use_nonce(request, now)
+            task = await self._attestor.verify(evidence, fresh=known)
+        async with self._reporting(request, now, task):
+            self._check_addresses(wanted, task, peer)
+            holder = self._authorities.identify(peer.certificate, now) if peer.certificate else None
+            newcomer = Newcomer(request, wanted, task, key, requests.key_hash(key), holder)
+            async with self._store.transaction() as tx:
+                enrolled = await enrol(tx, newcomer, self._authorities, now)
+        audit.admitted(newcomer, enrolled)
+        return self._response(enrolled, now)
+
+    @asynccontextmanager
+    async def _reporting(
+        self, request: JoinRequest, now: datetime, task: VerifiedTask | None = None
+    ) -> AsyncIterator[None]:
+        """Whatever is refused within is logged, and told to the namespace; the store's troubles become refusals."""
+        try:
+            try:
+                yield
+            except (Unavailable, Conflict, AlreadyExists) as error:
+                raise _not_now(str(error)) from None
+        except Refused as refused:
+            audit.refused(request, refused, task)
+            who = f"{task.account}/{task.role_name}" if task else ""
+            await self._denials.record(group_key(request), refused, who=who, now=now)
+            raise
+
+    def _slow_down(self, peer: Peer) -> None:
+        wait = self._rate.take(network_of(peer.ip), time.monotonic())
+        if wait > 0:
+            raise TooMany("", "this address asks too often", "wait, then try again", retry_after=int(wait) + 1)
+
+    def _read_key(self, csr: bytes) -> PublicKey:
+        try:
+            key = self._authorities.read_key(csr)
+        except requests.CsrRefused as error:
+            raise CsrRefused(error.place, error.problem, error.hint) from None
+        if self._authorities.owns_key(requests.key_hash(key)):
+            raise CsrRefused("csr", "its key is an authority's", "make a key of its own")
+        return key
+
+    async def _use_nonce(self, request: JoinRequest, now: datetime) -> bool:
+        """Use it up; gives whether the claimed task holds certificates already. Raises NonceRefused."""
+        async with self._store.transaction() as tx:
+            if not await tx.consume_nonce(request.aws.nonce, now):
+                raise NonceRefused("aws.nonce", "is unknown, used or expired", "ask for a new challenge", retry_after=1)
+            return bool(await tx.live_keys(request.ecs.task_arn, now))
+
+    def _check_addresses(self, wanted: Wanted, task: VerifiedTask, peer: Peer) -> None:
+        if task.address not in wanted.ips or not set(wanted.ips) <= set(task.addresses):
+            problem = f"{', '.join(wanted.ips) or 'none of type VPC'}: not the task's, which ECS says is {task.address}"
+            raise AddressRefused("addresses", problem, "advertise the address of the task's network interface")
+        if self._settings.require_peer_address and peer.ip not in task.addresses:
+            raise AddressRefused("", f"the connection comes from {peer.ip}, not from the task at {task.address}")
+
+    def _response(self, enrolled: Enrolled, now: datetime) -> JoinResponse:
+        registration, lifetime = (
+            enrolled.registration,
+            min(enrolled.control.not_after, enrolled.workload.not_after) - now,
+        )
+        seconds = max(1, int(lifetime.total_seconds()))
+        return JoinResponse(
+            namespace=registration.key.namespace,
+            registration=registration.key.name,
+            uid=registration.uid,
+            node_id=f"{registration.key.namespace}/{registration.key.name}",
+            control_chain=enrolled.control.chain,
+            control_roots=self._authorities.control_roots,
+            control_plane=self._authorities.control_plane,
+            workload_chain=enrolled.workload.chain,
+            xds_port=self._settings.xds_port,
+            xds_host=self._settings.xds_host,
+            expires_in=seconds,
+            renew_in=max(1, seconds // 2),
+        )
+
+
+def _not_now(detail: str) -> NotNow:
+    return NotNow("", "the control plane cannot write its state now", "try again", retry_after=2, detail=detail)

@@ -1,0 +1,88 @@
+"""Refusals as Kubernetes Events, so that `kubectl get events` shows who was turned away, and why.
+
+Equal refusals count up one Event. A caller that has not shown who it is can cause Events only for groups that exist,
+and nobody can cause more of them than the settings allow. Failing to write one never changes the answer to the join.
+"""
+
+import hashlib
+import logging
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from outrig.admission.rate import Buckets
+from outrig.admission.refusals import Refused
+from outrig.admission.settings import AdmissionSettings
+from outrig.errors import OutrigError
+from outrig.resources import Json, Key, Resource
+from outrig.store.protocol import Query, Store, Transaction
+
+REASON = "OnboardingDenied"
+_log = logging.getLogger(__name__)
+
+
+class Denials:
+    """Writes OnboardingDenied Events."""
+
+    def __init__(self, store: Store, settings: AdmissionSettings) -> None:
+        self._store, self._lifetime = store, settings.event_lifetime
+        self._rate = Buckets(settings.events_per_minute / 60, settings.events_per_minute)
+
+    async def record(self, group: Key, refused: Refused, *, who: str, now: datetime) -> None:
+        """Tell the group's namespace that `who` (empty if unknown) was refused. Outages and bad form are no denials."""
+        if refused.status not in (403, 409) or self._rate.take(group.namespace, time.monotonic()) > 0:
+            return
+        try:
+            async with self._store.transaction() as tx:
+                await self._write(tx, group, refused, who=who, now=now)
+        except OutrigError as error:
+            _log.warning("no Event for refusal %s: %s", refused.reference, error)
+
+    async def _write(self, tx: Transaction, group: Key, refused: Refused, *, who: str, now: datetime) -> None:
+        involved = await tx.get(group)
+        if not (involved or refused.proven) or not await tx.get(Key("", "Namespace", "", "", group.namespace)):
+            return
+        key = _key(group, refused, who)
+        before = await tx.get(key)
+        body = _body(group, refused, uid=involved.uid if involved else "", now=now)
+        if before is None:
+            await self._forget_old(tx, group.namespace, now)
+            await tx.create(Resource(key, body=body))
+        else:
+            again = {"firstTimestamp": before.body["firstTimestamp"], "count": before.body["count"] + 1}
+            await tx.update(replace(before, body={**body, **again}))
+
+    async def _forget_old(self, tx: Transaction, namespace: str, now: datetime) -> None:
+        for event in await tx.list(Query(kinds=(("", "Event"),), namespace=namespace)):
+            if event.body.get("reason") == REASON and event.body["lastTimestamp"] < _time(now - self._lifetime):
+                await tx.delete(event.key)
+
+
+def _key(group: Key, refused: Refused, who: str) -> Key:
+    digest = hashlib.sha256("\n".join((refused.code, who)).encode()).hexdigest()
+    return Key("", "Event", "", group.namespace, f"{group.name[:200].rstrip('-.')}.{digest[:16]}")
+
+
+def _body(group: Key, refused: Refused, *, uid: str, now: datetime) -> Json:
+    notes = "; ".join(note for note in (refused.detail, refused.hint) if note)
+    return {
+        "involvedObject": {
+            "apiVersion": f"{group.group}/v1",
+            "kind": group.kind,
+            "namespace": group.namespace,
+            "name": group.name,
+            "uid": uid,
+        },
+        "reason": REASON,
+        "message": f"{refused.code} {refused.reason}{f' ({notes})' if notes else ''} [{refused.reference}]",
+        "type": "Warning",
+        "source": {"component": "outrig"},
+        "reportingComponent": "outrig",
+        "count": 1,
+        "firstTimestamp": _time(now),
+        "lastTimestamp": _time(now),
+    }
+
+
+def _time(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,204 @@
+"""What a join changes, in one transaction: the registration, its WorkloadEntry, the certificates on record.
+
+In: a caller whose identity is proven. Refused: unknown groups, callers no OnboardingPolicy lets in, and a second key
+for a task. A task that comes back with its live key, or with its live control identity, is a renewal: it keeps the
+group as it was when it joined, and OnboardingPolicies are not asked again.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from outrig.admission.form import Wanted
+from outrig.admission.ports import Authorities
+from outrig.admission.refusals import GroupUnknown, KeyPinned, KeyReused, PolicyRefused, RegistrationTaken
+from outrig.attest.task import VerifiedTask
+from outrig.ca.authority import Issued
+from outrig.ca.csr import PublicKey
+from outrig.ca.peers import ControlPeer
+from outrig.dialects.core.namespace import mesh_of
+from outrig.dialects.istio.identity import DEFAULT_ACCOUNT
+from outrig.dialects.istio.registered_entry import Joined, registered_entry
+from outrig.dialects.istio.workload_group import WORKLOAD_GROUP, WorkloadGroupBody
+from outrig.dialects.onboarding.decision import AwsTask, decide
+from outrig.dialects.onboarding.onboarding_policy import ONBOARDING_POLICY
+from outrig.dialects.onboarding.registration import AgentReport, group_of, registration, registration_name
+from outrig.dialects.onboarding.workload_auto_registration import WORKLOAD_AUTO_REGISTRATION
+from outrig.dialects.schema import parse
+from outrig.resources import Key, Owner, Resource
+from outrig.store.protocol import Identity, Query, Transaction
+from outrig.wire.join import JoinRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A caller that has proven to be a task. `holder`: the registration whose control identity it connected with."""
+
+    request: JoinRequest
+    wanted: Wanted
+    task: VerifiedTask
+    key: PublicKey
+    key_hash: str
+    holder: ControlPeer | None
+
+    @property
+    def aws(self) -> AwsTask:
+        """The task as policies see it."""
+        task = self.task
+        return AwsTask(
+            partition=task.partition,
+            account=task.account,
+            region=task.region,
+            zone=task.zone,
+            cluster=task.cluster,
+            role_name=task.role_name,
+            task_id=task.task_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What came of it. `policy`: the rule that let the task in; empty for a renewal."""
+
+    registration: Resource
+    control: Issued
+    workload: Issued
+    policy: str
+
+    @property
+    def renewal(self) -> bool:
+        """Whether the task was registered before."""
+        return not self.policy
+
+
+def group_key(request: JoinRequest) -> Key:
+    """The group a request is about."""
+    return Key(WORKLOAD_GROUP.group, WORKLOAD_GROUP.name, "", request.namespace, request.workload_group)
+
+
+async def enrol(tx: Transaction, newcomer: Newcomer, authorities: Authorities, now: datetime) -> Enrolled:
+    """Register the caller and sign its certificates. Raises Refused."""
+    mesh = await _mesh(tx, newcomer, authorities)
+    held = await _registration(tx, newcomer)
+    await _check_key(tx, newcomer, held, now)
+    policy = "" if held and await _is_live(tx, held, now) else await _policy(tx, newcomer)
+    stored = await _refresh(tx, held, newcomer) if held else await _create(tx, newcomer)
+    await _keep_entry(tx, stored, newcomer, now)
+    control, workload = _issue(stored, newcomer, authorities, mesh)
+    for issued in (control, workload):
+        await tx.add_identity(_row(issued, stored, newcomer))
+    return Enrolled(stored, control, workload, policy)
+
+
+async def _mesh(tx: Transaction, newcomer: Newcomer, authorities: Authorities) -> str:
+    name = newcomer.wanted.namespace
+    namespace = await tx.get(Key("", "Namespace", "", "", name))
+    if namespace is None or namespace.deleting:
+        raise GroupUnknown(f"Namespace {name}", "does not exist", "create it, or correct the agent's configuration")
+    if (mesh := mesh_of(namespace)) not in authorities.trust_domains:
+        raise GroupUnknown(f"Namespace {name}", f"is in mesh {mesh!r}, which does not exist")
+    return mesh
+
+
+async def _registration(tx: Transaction, newcomer: Newcomer) -> Resource | None:
+    group, kind = group_key(newcomer.request), WORKLOAD_AUTO_REGISTRATION
+    name = registration_name(group.name, newcomer.aws)
+    held = await tx.get(Key(kind.group, kind.name, "", group.namespace, name))
+    if held and [owner.key for owner in held.owners] != [group]:
+        raise RegistrationTaken(str(held.key), "belongs to another WorkloadGroup", "delete it, or rename the group")
+    return held
+
+
+async def _check_key(tx: Transaction, newcomer: Newcomer, held: Resource | None, now: datetime) -> None:
+    owner = await tx.task_of_key(newcomer.key_hash, now)
+    if owner not in (None, newcomer.task.task_arn):
+        raise KeyReused("csr", "its key belongs to another task", "make a key in each task", detail=str(owner))
+    pinned = await _pinned(tx, newcomer.task.task_arn, held, now)
+    if not pinned or newcomer.key_hash in pinned or _holds(newcomer.holder, held, pinned):
+        return
+    hint = "renew with the key the task joined with, or present its control identity; the old key expires by itself"
+    raise KeyPinned("csr", "this task has joined with another key", hint)
+
+
+async def _pinned(tx: Transaction, task: str, held: Resource | None, now: datetime) -> frozenset[str]:
+    """The one key of the task: that of its newest certificate, while unexpired."""
+    live = await tx.live_keys(task, now)
+    issued = await tx.identities(held.uid) if held else ()
+    return live & {issued[0].key_hash} or live if issued else live
+
+
+def _holds(holder: ControlPeer | None, held: Resource | None, pinned: frozenset[str]) -> bool:
+    return holder is not None and held is not None and holder.name.uid == held.uid and holder.key_hash in pinned
+
+
+async def _is_live(tx: Transaction, held: Resource, now: datetime) -> bool:
+    return any(identity.not_after > now for identity in await tx.identities(held.uid))
+
+
+async def _policy(tx: Transaction, newcomer: Newcomer) -> str:
+    group = await _group(tx, newcomer)
+    kind = ((ONBOARDING_POLICY.group, ONBOARDING_POLICY.name),)
+    decision = decide(await tx.list(Query(kinds=kind, namespace=group.key.namespace)), group, newcomer.aws)
+    if not decision.allowed:
+        problem = f"{decision.reason}: role {newcomer.task.role_name} of account {newcomer.task.account}"
+        raise PolicyRefused(str(group.key), problem, "ask who owns the namespace", detail=decision.nearest)
+    return f"{decision.policy}[{decision.rule}]"
+
+
+async def _group(tx: Transaction, newcomer: Newcomer) -> Resource:
+    key = group_key(newcomer.request)
+    group = await tx.get(key)
+    if group is None or group.deleting:
+        raise GroupUnknown(str(key), "does not exist", "create it, or correct the agent's configuration")
+    return group
+
+
+async def _create(tx: Transaction, newcomer: Newcomer) -> Resource:
+    return await tx.create(registration(await _group(tx, newcomer), newcomer.aws, _report(newcomer)))
+
+
+async def _refresh(tx: Transaction, held: Resource, newcomer: Newcomer) -> Resource:
+    """The registration with what the agent says of itself now; identity and snapshot of the group stay."""
+    said = registration(group_of(held), newcomer.aws, _report(newcomer)).spec["registration"]
+    return await tx.update(replace(held, body={"spec": {**held.spec, "registration": said}}))
+
+
+def _report(newcomer: Newcomer) -> AgentReport:
+    request, wanted = newcomer.request, newcomer.wanted
+    addresses = tuple((address.ip, address.type) for address in wanted.addresses)
+    return AgentReport(
+        request.agent_version, request.envoy_version, addresses, wanted.labels, connected_over=request.connected_over
+    )
+
+
+async def _keep_entry(tx: Transaction, stored: Resource, newcomer: Newcomer, now: datetime) -> None:
+    """There is a WorkloadEntry of this registration; an existing one stays as it is."""
+    owner = Owner(stored.key, stored.uid, f"{stored.key.group}/{WORKLOAD_AUTO_REGISTRATION.versions[0]}")
+    task = newcomer.task
+    joined = Joined(task.address, task.region, task.zone, newcomer.wanted.labels)
+    entry = registered_entry(group_of(stored), joined, owner=owner, now=now)
+    present = await tx.get(entry.key)
+    if present is None:
+        await tx.create(entry)
+    elif owner.uid not in {one.uid for one in present.owners}:
+        raise RegistrationTaken(str(entry.key), "was made by somebody else", "delete it")
+
+
+def _issue(stored: Resource, newcomer: Newcomer, authorities: Authorities, mesh: str) -> tuple[Issued, Issued]:
+    """The control identity and the workload identity; the latter's service account is the remembered group's."""
+    namespace, template = stored.key.namespace, parse(WorkloadGroupBody, group_of(stored)).spec.template
+    account = template.service_account or DEFAULT_ACCOUNT
+    control = authorities.issue_control(newcomer.key, namespace=namespace, registration=stored.key.name, uid=stored.uid)
+    workload = authorities.issue_workload(newcomer.key, mesh=mesh, namespace=namespace, service_account=account)
+    return control, workload
+
+
+def _row(issued: Issued, stored: Resource, newcomer: Newcomer) -> Identity:
+    return Identity(
+        digest=issued.digest,
+        serial=issued.serial,
+        subject=issued.subject,
+        registration=stored.uid,
+        task=newcomer.task.task_arn,
+        key_hash=issued.key_hash,
+        not_after=issued.not_after,
+    )

@@ -1,0 +1,83 @@
+"""Why a caller is not admitted, apart from who it is (`attest.refusals`)."""
+
+from outrig.attest.refusals import Malformed, Refused
+
+__all__ = ["Malformed", "Refused"]
+
+
+class TooLarge(Refused):
+    """The request is larger than a join can be."""
+
+    code, status = "OUT102", 413
+
+
+class NonceRefused(Refused):
+    """The nonce is not one of ours, was used already, or has expired."""
+
+    code = "OUT103"
+
+
+class CsrRefused(Refused):
+    """The certificate request cannot be signed."""
+
+    code, status = "OUT106", 400
+
+
+class AddressRefused(Refused):
+    """The workload's addresses are not those of its task."""
+
+    code, proven = "OUT115", True
+
+
+class LabelRefused(Refused):
+    """The agent asks for a label it may not set."""
+
+    code, status = "OUT116", 400
+
+
+class GroupUnknown(Refused):
+    """There is no such namespace or WorkloadGroup."""
+
+    code, proven = "OUT117", True
+
+
+class PolicyRefused(Refused):
+    """No OnboardingPolicy allows it."""
+
+    code, proven = "OUT118", True
+
+
+class KeyPinned(Refused):
+    """The task has joined with another key."""
+
+    code, status, proven = "OUT119", 409, True
+
+
+class KeyReused(Refused):
+    """The key belongs to somebody else."""
+
+    code, status, proven = "OUT120", 409, True
+
+
+class RegistrationTaken(Refused):
+    """The registration's name belongs to another WorkloadGroup."""
+
+    code, status, proven = "OUT121", 409, True
+
+
+class TooMany(Refused):
+    """The address asks too often."""
+
+    code, status = "OUT132", 429
+
+
+class NotNow(Refused):
+    """The control plane cannot write its state now."""
+
+    code, status = "OUT133", 503
+
+
+class Unexpected(Refused):
+    """A fault of the control plane; its log has the details under the reference."""
+
+    code, status = "OUT199", 500

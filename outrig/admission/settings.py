@@ -1,0 +1,26 @@
+"""Settings of the join."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionSettings:
+    """How joins are answered, and how many are listened to."""
+
+    xds_port: int
+    """Port of the xDS server, as told to agents."""
+    xds_host: str = ""
+    """Host of the xDS server, as told to agents; empty: the one they joined at."""
+    nonce_lifetime: timedelta = timedelta(seconds=60)
+    """How long a challenge may be answered."""
+    rate: float = 10.0
+    """Requests a second that one address (IPv6: one /64) may keep up, challenges and joins together."""
+    burst: int = 100
+    """Requests that one address may make at once after a pause."""
+    require_peer_address: bool = False
+    """Demand that the connection comes from the task's own address; not behind what hides addresses."""
+    events_per_minute: int = 30
+    """OnboardingDenied Events written for a namespace in a minute, at most; further refusals are only logged."""
+    event_lifetime: timedelta = timedelta(hours=1)
+    """OnboardingDenied Events that were last seen longer ago than this are removed when another is written."""

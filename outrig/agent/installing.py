@@ -1,0 +1,47 @@
+"""Putting a join's answer where Envoy finds it: secrets, the control identity, the bootstrap.
+
+A join counts only when all of it is written; otherwise it is tried again, with what was there before still in use.
+Secrets come before the bootstrap, which refers to them.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from outrig.agent import bootstrap, sds
+from outrig.agent.configuration import Onboarding
+from outrig.agent.joining import Joined, Joins
+from outrig.agent.rundir import RunDirectory
+from outrig.wire.join import JoinResponse
+
+CONTROL_CHAIN = "control.pem"  # Python's ssl loads a certificate from a file only
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """Joins, and installs what comes of it."""
+
+    joiner: Joins
+    key: ec.EllipticCurvePrivateKey
+    directory: RunDirectory
+    onboarding: Onboarding
+
+    async def join(self) -> Joined:
+        """One try. Raises what the joiner raises, and CannotWrite."""
+        joined = await self.joiner.join()
+        response = joined.response
+        for name, text in sds.secret_files(response, self.key).items():
+            self.directory.write(name, text)
+        self.directory.write(CONTROL_CHAIN, response.control_chain)
+        self.directory.write(bootstrap.BOOTSTRAP, self._bootstrap(response))
+        _log.info(
+            "joined as %s/%s; certificates for %d s, renewal in %d s",
+            response.namespace, response.registration, response.expires_in, response.renew_in,
+        )  # fmt: skip
+        return joined
+
+    def _bootstrap(self, response: JoinResponse) -> str:
+        server = bootstrap.xds_server(response, self.onboarding.endpoint.host)
+        return bootstrap.bootstrap(response, f"{self.onboarding.namespace}/{self.onboarding.workload_group}", server)

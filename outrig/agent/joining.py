@@ -1,0 +1,112 @@
+"""One join: who the task is, a challenge, a proof bound to it and to the key, and an answer worth trusting.
+
+Renewal is the same again. What comes back is checked before a byte of it is written: certificates must be for our
+key, or the files of a running Envoy would be spoilt.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from outrig import __version__
+from outrig.agent.configuration import Onboarding
+from outrig.agent.control_plane import VERSION, Clock, ControlPlane, utc_now
+from outrig.agent.problems import BadAnswer
+from outrig.agent.setup import TaskAddress
+from outrig.agent.signing import prove
+from outrig.agent.task import Task, describe_task, fetch_credentials
+from outrig.wire.join import AwsProof, EcsTask, HostAddress, JoinRequest, JoinResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A join that succeeded: the control plane's answer, and the task it was made for."""
+
+    response: JoinResponse
+    task: Task
+
+
+class Joins(Protocol):
+    """Whoever can try a join."""
+
+    async def join(self) -> Joined:
+        """One try. Raises OutrigError."""
+        ...
+
+
+class Joiner:
+    """Joins as one task with one key, as often as asked."""
+
+    def __init__(self, control_plane: ControlPlane, onboarding: Onboarding, *, key: ec.EllipticCurvePrivateKey,
+                 task: TaskAddress, envoy_version: str) -> None:  # fmt: skip
+        self._control_plane, self._onboarding, self._task = control_plane, onboarding, task
+        self._key, self._envoy_version = key, envoy_version
+        self._discovered = False
+        self.clock: Clock = utc_now
+
+    async def join(self) -> Joined:
+        """One try. Raises the errors of `task`, of `control_plane`, and BadAnswer for an answer not worth trusting."""
+        if not self._discovered:
+            await self._control_plane.discover()
+            self._discovered = True
+        task = await describe_task(self._task)
+        csr = signing_request(self._key)
+        credentials = await fetch_credentials(self._task)
+        challenge = await self._control_plane.challenge()
+        proof = prove(credentials, challenge, csr, region=task.region, now=self.clock().astimezone(UTC))
+        response = await self._control_plane.join(self._request(task, csr, proof))
+        check(response, self._key.public_key(), self.clock())
+        return Joined(response, task)
+
+    def _request(self, task: Task, csr: bytes, proof: AwsProof) -> JoinRequest:
+        onboarding = self._onboarding
+        return JoinRequest(
+            version=VERSION,
+            namespace=onboarding.namespace,
+            workload_group=onboarding.workload_group,
+            csr=base64.b64encode(csr).decode(),
+            aws=proof,
+            ecs=EcsTask(cluster=task.cluster, task_arn=task.arn),
+            addresses=tuple(HostAddress(ip, "VPC") for ip in task.addresses),
+            agent_version=__version__,
+            envoy_version=self._envoy_version,
+            labels=dict(onboarding.labels),
+            connected_over=onboarding.connected_over,
+        )
+
+
+def signing_request(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A PKCS#10 request in DER. Only its key and its proof of possession count, so it names nobody."""
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return request.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def check(response: JoinResponse, key: ec.EllipticCurvePublicKey, now: datetime) -> None:
+    """Refuse an answer that Envoy could not use. Raises BadAnswer naming the field."""
+    for name, chain in (("controlChain", response.control_chain), ("workloadChain", response.workload_chain)):
+        leaf = _certificates(name, chain)[0]
+        if leaf.public_key() != key:
+            raise BadAnswer(f"join answer {name}", "the certificate is for another key")
+        if leaf.not_valid_after_utc <= now:
+            raise BadAnswer(f"join answer {name}", "the certificate has expired", "check this task's clock")
+    _certificates("controlRoots", response.control_roots)
+    if not 1 <= response.xds_port <= 65535:
+        raise BadAnswer("join answer xdsPort", f"{response.xds_port} is not a port")
+    if not response.node_id or not response.uid or not response.control_plane:
+        raise BadAnswer("join answer", "nodeId, uid and controlPlane must not be empty")
+    if response.renew_in < 1 or response.expires_in < 1:
+        raise BadAnswer("join answer renewIn", "times must be at least a second")
+
+
+def _certificates(name: str, pem: str) -> Sequence[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())
+    except ValueError as error:
+        raise BadAnswer(f"join answer {name}", f"not PEM certificates: {error}") from None

@@ -1,0 +1,96 @@
+"""The documents about the API itself: discovery, OpenAPI, version, health. Anybody may read them.
+
+In: a path. Out: a response, or None for a path that is not one of these.
+"""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from outrig import __version__
+from outrig.api.kube import discovery
+from outrig.api.kube.answers import answer
+from outrig.api.kube.catalog import Catalog
+from outrig.api.kube.forms import asks_aggregated
+from outrig.api.kube.openapi import specify
+from outrig.api.kube.statuses import Subject, method_not_allowed, unknown_path
+from outrig.store.protocol import Store
+
+HEALTH = ("healthz", "livez", "readyz")
+DEPTH = {"api": 1, "apis": 2}  # longer paths name resources
+
+VERSION = {
+    "major": "1",
+    "minor": "36",  # the Kubernetes whose API conventions these are; kubectl compares it with its own
+    "gitVersion": f"v1.36.0+outrig-{__version__}",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "",
+    "platform": "outrig",
+}
+
+# kubectl 1.27 and 1.28 want this document and want it in protobuf; an empty message is a valid one.
+OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
+
+class About:
+    """Serves what does not change while the server runs."""
+
+    def __init__(self, catalog: Catalog, store: Store) -> None:
+        self._store = store
+        self._types = discovery.entries(catalog)
+        self._openapi = specify(catalog, self._types)
+
+    async def respond(self, request: Request) -> Response | None:
+        """The document at the request's path."""
+        parts = request.scope["path"].strip("/").split("/")
+        match parts:
+            case [probe] if probe in HEALTH:
+                await self._store.revision()
+                response: Response | None = PlainTextResponse("ok")
+            case ["version"]:
+                response = answer(VERSION)
+            case ["openapi", *rest]:
+                response = self._openapi_document("/".join(rest))
+            case ["api", *rest] | ["apis", *rest] if len(rest) <= DEPTH[parts[0]]:
+                response = self._discovery(parts[0], rest, asks_aggregated(request.headers.get("accept", "")))
+            case _:
+                return None
+        if response and request.method not in ("GET", "HEAD"):
+            raise method_not_allowed(Subject("", parts[0]))
+        return response
+
+    def _openapi_document(self, path: str) -> Response:
+        if path == "v2":
+            return Response(b"", media_type=OPENAPI_V2)
+        if path == "v3":
+            return answer(self._openapi.index)
+        text = self._openapi.documents.get(path.removeprefix("v3/"))
+        if text is None:
+            raise unknown_path()
+        return Response(text, media_type="application/json")
+
+    def _discovery(self, prefix: str, rest: list[str], version: str) -> Response:
+        core = prefix == "api"
+        if version and not rest:
+            media = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+            return answer(discovery.aggregated(self._types, core=core, version=version), media=media)
+        found = self._plain(core, rest)
+        if found is None:
+            raise unknown_path()
+        return answer(found)
+
+    def _plain(self, core: bool, rest: list[str]) -> dict[str, Any] | None:
+        match rest:
+            case []:
+                return discovery.core_versions() if core else discovery.group_list(self._types)
+            case [version] if core:
+                return discovery.resource_list(self._types, "", version)
+            case [group] if not core:
+                return discovery.group_document(self._types, group)
+            case [group, version] if not core:
+                return discovery.resource_list(self._types, group, version)
+        return None

@@ -1,0 +1,118 @@
+"""Who is calling: from a client certificate, a bearer token or, where a setting allows it, the loopback address.
+
+In: an ASGI scope. Out: a `Caller` with a role. Refuses a wrong token (it is not anonymous) and, on the plain listener
+that trusts loopback, requests that a web page could have caused.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from outrig.api.kube.statuses import ApiError
+
+ADMINS = "outrig:admins"
+VIEWERS = "outrig:viewers"
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+
+
+class Role(StrEnum):
+    """What a caller may do: everything; read; see that the server is well and what it serves."""
+
+    ADMIN = "admin"
+    VIEWER = "viewer"
+    ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller, or the anonymous one."""
+
+    name: str
+    groups: tuple[str, ...]
+    role: Role
+
+
+ANONYMOUS = Caller("system:anonymous", ("system:unauthenticated",), Role.ANONYMOUS)
+LOCAL_ADMIN = Caller("outrig:loopback", (ADMINS,), Role.ADMIN)
+
+Authenticate = Callable[[Scope], Awaitable[Caller]]
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """An `Authenticate`. `tokens`: SHA-256 of a token in lower-case hex -> its bearer. `names`: the server's own."""
+
+    now: Callable[[], datetime]
+    tokens: Mapping[str, Caller] = field(default_factory=dict)
+    loopback_is_admin: bool = False
+    names: frozenset[str] = frozenset()
+
+    async def __call__(self, scope: Scope) -> Caller:
+        """Raises ApiError: 401 for credentials that are wrong, 403 for a request that came through a web page."""
+        headers = Headers(scope=scope)
+        trusts_address = self.loopback_is_admin and scope.get("scheme") in ("http", "ws")
+        if trusts_address:
+            self._refuse_web_pages(headers)
+        if certificate := _client_certificate(scope):
+            return _caller_of(certificate, self.now())
+        if "authorization" in headers:
+            return self._caller_of_token(headers["authorization"])
+        return LOCAL_ADMIN if trusts_address and _is_direct_loopback(scope, headers) else ANONYMOUS
+
+    def _caller_of_token(self, authorization: str) -> Caller:
+        scheme, _, token = authorization.partition(" ")
+        digest = hashlib.sha256(token.strip().encode("latin-1", "replace")).hexdigest()
+        # Every token is compared, so that the time taken tells nothing about which one was close.
+        found = [caller for known, caller in self.tokens.items() if hmac.compare_digest(known, digest)]
+        if scheme.lower() != "bearer" or not found:
+            raise unauthorized()
+        return found[0]
+
+    def _refuse_web_pages(self, headers: Headers) -> None:
+        """A page in a browser on this machine must not reach us, by a name of its own (DNS rebinding) or otherwise."""
+        if not self._is_own(host := headers.get("host", "")):
+            raise ApiError("Forbidden", f"Host {host!r} is no name of this server; use localhost or 127.0.0.1")
+        origin = headers.get("origin")
+        if origin is not None and not self._is_own(origin.partition("://")[2]):
+            raise ApiError("Forbidden", f"requests from web pages of {origin!r} are refused")
+
+    def _is_own(self, host: str) -> bool:
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") and ":" in host else host
+        return name.strip("[]").lower() in LOCAL_NAMES | self.names
+
+
+def unauthorized() -> ApiError:
+    """The credentials are wrong."""
+    return ApiError("Unauthorized", "Unauthorized")
+
+
+def _client_certificate(scope: Scope) -> x509.Certificate | None:
+    chain = scope.get("extensions", {}).get("tls", {}).get("client_cert_chain")
+    return x509.load_pem_x509_certificate(chain[0].encode()) if chain else None
+
+
+def _caller_of(certificate: x509.Certificate, now: datetime) -> Caller:
+    """The subject says who: CN the name, O the groups. A connection may outlive its certificate, so its end counts."""
+    if certificate.not_valid_after_utc <= now:
+        raise unauthorized()
+    names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    groups = tuple(str(group.value) for group in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
+    role = Role.ADMIN if ADMINS in groups else Role.VIEWER if VIEWERS in groups else Role.ANONYMOUS
+    return Caller(names[0] if names else "unnamed", groups, role)
+
+
+def _is_direct_loopback(scope: Scope, headers: Headers) -> bool:
+    client = scope.get("client")
+    if client is None or any(name in headers for name in FORWARDED):
+        return False
+    return ipaddress.ip_address(client[0].partition("%")[0]).is_loopback

@@ -1,0 +1,80 @@
+"""Delete: an object with what it owns, or a whole collection.
+
+In: the store, a target, options. Out: the last state of what went. Raises ApiError, and the store's errors. What the
+object owns goes in the same transaction, unless it is to be orphaned; an object with finalizers is only marked.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from outrig.api.kube.catalog import NAMESPACE, Target
+from outrig.api.kube.options import DeleteOptions, Propagation
+from outrig.api.kube.selectors import Selection
+from outrig.api.kube.statuses import conflict, forbidden, not_found
+from outrig.api.kube.writes import Written, run
+from outrig.resources import Resource
+from outrig.store.cascade import delete_with_dependents
+from outrig.store.protocol import Listing, Query, Store, Transaction
+
+PROTECTED_NAMESPACE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """How to delete: the caller's options and the time to mark objects with."""
+
+    options: DeleteOptions
+    now: Callable[[], datetime]
+
+
+async def delete_one(store: Store, target: Target, deletion: Deletion) -> Resource:
+    """Delete an object. What comes back has `deleting` set if finalizers still hold it."""
+
+    async def work(tx: Transaction) -> Written:
+        current = await tx.get(target.key)
+        if current is None:
+            raise not_found(target.subject)
+        return Written(await _delete(tx, current, target, deletion))
+
+    return (await run(store, work, dry_run=deletion.options.dry_run)).resource
+
+
+async def delete_many(store: Store, target: Target, selection: Selection, *, deletion: Deletion) -> Listing:
+    """Delete all that are selected, each in a transaction of its own; those that go meanwhile are left out."""
+    query = Query(kinds=((target.kind.group, target.kind.name),), namespace=target.namespace or None)
+    found = await store.list(query)
+    gone: list[Resource] = []
+    for resource in filter(selection, found.items):
+        here = replace(target, namespace=resource.key.namespace, name=resource.key.name)
+        if await store.get(here.key) is not None:
+            gone.append(await delete_one(store, here, deletion))
+    return Listing(tuple(gone), found.revision)
+
+
+async def _delete(tx: Transaction, current: Resource, target: Target, deletion: Deletion) -> Resource:
+    _check(current, target, deletion.options)
+    if current.finalizers:
+        return current if current.deleting else await tx.update(replace(current, deleting=deletion.now()))
+    if deletion.options.propagation is Propagation.ORPHAN:
+        await _orphan_dependents(tx, current)
+    return (await delete_with_dependents(tx, current.key))[0]
+
+
+def _check(current: Resource, target: Target, options: DeleteOptions) -> None:
+    if (current.key.group, current.key.kind) == NAMESPACE and current.key.name == PROTECTED_NAMESPACE:
+        raise forbidden(target.subject, "this namespace may not be deleted")
+    if options.uid not in ("", current.uid):
+        raise conflict(
+            target.subject,
+            f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {current.uid}",
+        )
+    if options.revision not in (0, current.revision):
+        why = f"ResourceVersion in precondition: {options.revision}, ResourceVersion in object meta: {current.revision}"
+        raise conflict(target.subject, f"Precondition failed: {why}")
+
+
+async def _orphan_dependents(tx: Transaction, current: Resource) -> None:
+    for dependent in await tx.owned_by(current.uid):
+        kept = tuple(owner for owner in dependent.owners if owner.uid != current.uid)
+        await tx.update(replace(dependent, owners=kept))

@@ -1,0 +1,89 @@
+"""In which form a client wants its answer: whole objects, a table, or metadata alone; JSON or YAML.
+
+In: the Accept header, resources. Out: the document to send. Refuses (406) a header that nothing we write fits.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from outrig.api.kube.catalog import Target
+from outrig.api.kube.documents import document, partial
+from outrig.api.kube.statuses import ApiError
+from outrig.api.kube.tables import TableForm, table
+from outrig.resources import Resource
+from outrig.store.protocol import Listing
+
+Media = Literal["application/json", "application/yaml"]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How to write an answer. `table` for a Table, `partial` for PartialObjectMetadata, neither for whole objects."""
+
+    table: TableForm | None = None
+    partial: bool = False
+    media: Media = "application/json"
+
+
+def negotiate(accept: str, include: str = "") -> Form:
+    """The first form in an Accept header that we write. Raises ApiError (406)."""
+    for media, options in _ranges(accept or "*/*"):
+        if form := _form(media, options, include or "Metadata"):
+            return form
+    raise ApiError("NotAcceptable", "only the following media types are accepted: application/json, application/yaml")
+
+
+def asks_aggregated(accept: str) -> str:
+    """The version of apidiscovery.k8s.io that a client takes; empty for none."""
+    for _, options in _ranges(accept):
+        named = (options.get("g"), options.get("as"))
+        if named == ("apidiscovery.k8s.io", "APIGroupDiscoveryList") and options.get("v") in ("v2", "v2beta1"):
+            return options["v"]
+    return ""
+
+
+def one(resource: Resource, target: Target, form: Form, now: datetime) -> dict[str, Any]:
+    """The answer that is one resource."""
+    if form.table:
+        return _table(Listing((resource,), resource.revision), target, form.table, now)
+    return partial(resource) if form.partial else document(resource, kind=target.kind, version=target.version)
+
+
+def many(found: Listing, target: Target, form: Form, now: datetime) -> dict[str, Any]:
+    """The answer that is a list."""
+    if form.table:
+        return _table(found, target, form.table, now)
+    kind, version = (
+        ("PartialObjectMetadataList", "meta.k8s.io/v1")
+        if form.partial
+        else (f"{target.kind.name}List", target.api_version)
+    )
+    items = [one(resource, target, form, now) for resource in found.items]
+    return {"kind": kind, "apiVersion": version, "metadata": {"resourceVersion": str(found.revision)}, "items": items}
+
+
+def _table(found: Listing, target: Target, form: TableForm, now: datetime) -> dict[str, Any]:
+    return table(found, kind=target.kind, version=target.version, form=form, now=now)
+
+
+def _ranges(accept: str) -> Iterator[tuple[str, dict[str, str]]]:
+    for part in accept.split(","):
+        media, *parameters = (word.strip() for word in part.split(";"))
+        options = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)
+        if options.get("q") not in ("0", "0.0"):
+            yield media.lower(), options
+
+
+def _form(media: str, options: dict[str, str], include: str) -> Form | None:
+    shape, is_meta = options.get("as"), options.get("g") == "meta.k8s.io" and options.get("v") in ("v1", "v1beta1")
+    if media == "application/yaml" and not shape:
+        return Form(media="application/yaml")
+    if media not in ("application/json", "application/*", "*/*"):
+        return None
+    if not shape:
+        return Form()
+    if is_meta and shape == "Table":
+        return Form(table=TableForm(options["v"], include))
+    return Form(partial=True) if is_meta and shape in ("PartialObjectMetadata", "PartialObjectMetadataList") else None

@@ -1,0 +1,124 @@
+"""Merge patches (RFC 7386) and JSON patches (RFC 6902) on plain JSON values.
+
+In: a value and a patch. Out: the patched value; the input is never changed. Raises `BadPatch` for a patch that is
+malformed or does not apply.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from outrig.errors import OutrigError
+
+
+class BadPatch(OutrigError):
+    """A patch that is malformed, or does not apply to the object."""
+
+    code = "OUT403"
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """RFC 7386: objects merge, null removes, everything else replaces."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for field, value in patch.items():
+        if value is None:
+            merged.pop(field, None)
+        else:
+            merged[field] = merge(merged.get(field), value)
+    return merged
+
+
+def apply_operations(target: Any, operations: Any) -> Any:
+    """RFC 6902: each operation in order, all or none."""
+    if not isinstance(operations, Sequence) or isinstance(operations, str):
+        raise BadPatch("patch", "a JSON patch is a list of operations")
+    result = copy.deepcopy(target)
+    for index, operation in enumerate(operations):
+        try:
+            result = _apply(result, operation)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+            raise BadPatch(f"operation {index}", f"does not apply: {operation}") from None
+    return result
+
+
+def _apply(target: Any, operation: Mapping[str, Any]) -> Any:
+    name, path = operation["op"], _pointer(operation["path"])
+    if name == "test":
+        if not _same(_at(target, path), operation["value"]):
+            raise ValueError(name)
+        return target
+    if name == "move":
+        source = _pointer(operation["from"])
+        if path[: len(source)] == source and path != source:
+            raise ValueError(name)  # RFC 6902 4.4: nothing moves into its own inside
+        value = _at(target, source)
+        return _add(_remove(target, source), path, value)
+    if name == "remove":
+        return _remove(target, path)
+    if name == "replace":
+        _at(target, path)
+        return operation["value"] if not path else _add(_remove(target, path), path, copy.deepcopy(operation["value"]))
+    if name in ("add", "copy"):
+        value = operation["value"] if name == "add" else _at(target, _pointer(operation["from"]))
+        return _add(target, path, copy.deepcopy(value))
+    raise ValueError(name)
+
+
+def _pointer(text: str) -> tuple[str, ...]:
+    """RFC 6901."""
+    if text and not text.startswith("/"):
+        raise ValueError(text)
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:])
+
+
+def _same(one: Any, other: Any) -> bool:
+    """JSON equality: 1 is 1.0, but true is not 1."""
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _index(step: str, length: int) -> int:
+    if not (step.isascii() and step.isdigit()) or (len(step) > 1 and step[0] == "0") or int(step) > length:
+        raise IndexError(step)
+    return int(step)
+
+
+def _at(target: Any, path: Sequence[str]) -> Any:
+    for step in path:
+        target = target[_index(step, len(target) - 1)] if isinstance(target, list) else _member(target, step)
+    return target
+
+
+def _member(target: Any, step: str) -> Any:
+    if not isinstance(target, dict):
+        raise TypeError(step)
+    return target[step]
+
+
+def _add(target: Any, path: Sequence[str], value: Any) -> Any:
+    if not path:
+        return value
+    *parents, last = path
+    parent = _at(target, parents)
+    if isinstance(parent, list):
+        parent.insert(len(parent) if last == "-" else _index(last, len(parent)), value)
+    else:
+        _expect_object(parent)[last] = value
+    return target
+
+
+def _remove(target: Any, path: Sequence[str]) -> Any:
+    *parents, last = path
+    parent = _at(target, parents)
+    if isinstance(parent, list):
+        del parent[_index(last, len(parent) - 1)]
+    else:
+        del _expect_object(parent)[last]
+    return target
+
+
+def _expect_object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(type(value).__name__)
+    return value

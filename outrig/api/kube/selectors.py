@@ -1,0 +1,110 @@
+"""Label and field selectors, as `-l` and `--field-selector` send them.
+
+In: their text. Out: a predicate on resources. Refuses (400) what is no selector, and fields a kind cannot be
+selected by. https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from outrig.api.kube.metadata import key_problem, value_problem
+from outrig.api.kube.statuses import ApiError, bad_request
+from outrig.dialects.kind import Kind
+from outrig.resources import Resource
+
+Predicate = Callable[[Resource], bool]
+
+REQUIREMENT = re.compile(
+    r"\s*(?:"
+    r"!\s*(?P<absent>[^\s,()=!<>]+)"
+    r"|(?P<key>[^\s,()=!<>]+)(?:"
+    r"\s+(?P<set>in|notin)\s*\((?P<members>[^()]*)\)"
+    r"|\s*(?P<sign>==|=|!=)\s*(?P<value>[^\s,()=!<>]*)"
+    r")?)\s*(?:,|$)"
+)
+EVENT_FIELDS = frozenset({f"involvedObject.{part}" for part in (
+    "apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid")} | {
+    "reason", "reportingComponent", "source", "type"})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One term: the label has one of `values`, or, where that is None, exists; or, negated, not."""
+
+    key: str
+    values: frozenset[str] | None
+    negated: bool = False
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Whether labels meet it. A label that is absent meets every negated term."""
+        found = self.key in labels if self.values is None else labels.get(self.key) in self.values
+        return found != self.negated
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a list or watch asks for."""
+
+    labels: tuple[Requirement, ...] = ()
+    fields: tuple[tuple[str, str, bool], ...] = ()
+
+    def __call__(self, resource: Resource) -> bool:
+        return all(term.holds(resource.labels) for term in self.labels) and all(
+            (_field(resource, path) == value) != negated for path, value, negated in self.fields
+        )
+
+
+def parse_selection(*, labels: str, fields: str, kind: Kind) -> Selection:
+    """Both selectors of a request. Raises ApiError (400)."""
+    return Selection(tuple(_label_terms(labels)), tuple(_field_terms(fields, kind)))
+
+
+def _label_terms(text: str) -> Iterator[Requirement]:
+    position = 0
+    while position < len(text):
+        found = REQUIREMENT.match(text, position)
+        if not found or (found.end() == len(text) and text.rstrip().endswith(",")):
+            raise _unparsable(text)
+        yield _requirement(found, text)
+        position = found.end()
+
+
+def _requirement(found: re.Match[str], text: str) -> Requirement:
+    key = found["absent"] or found["key"]
+    if found["set"]:
+        values: frozenset[str] | None = frozenset(member.strip() for member in found["members"].split(","))
+    else:
+        values = frozenset({found["value"]}) if found["sign"] else None
+    if key_problem(key) or any(value_problem(value) for value in values or ()):
+        raise _unparsable(text)
+    return Requirement(key, values, negated=bool(found["absent"]) or found["set"] == "notin" or found["sign"] == "!=")
+
+
+def _unparsable(text: str) -> ApiError:
+    return bad_request(
+        f"unable to parse label selector {text!r}: write key=value, key!=value, key in (a,b), key or !key, with commas"
+    )
+
+
+def _field_terms(text: str, kind: Kind) -> Iterator[tuple[str, str, bool]]:
+    known = {"metadata.name", "metadata.namespace"} | (
+        EVENT_FIELDS if (kind.group, kind.name) == ("", "Event") else set()
+    )
+    for term in filter(None, text.split(",")):
+        path, sign, value = re.split(r"(!=|==|=)", term, maxsplit=1) if "=" in term else (term, "", "")
+        if not sign:
+            raise bad_request(f"invalid field selector {term!r}: write field=value or field!=value")
+        if path not in known:
+            raise bad_request(f"field label not supported: {path}; supported: {', '.join(sorted(known))}")
+        yield path, value, sign == "!="
+
+
+def _field(resource: Resource, path: str) -> str:
+    if path.startswith("metadata."):
+        return resource.key.name if path == "metadata.name" else resource.key.namespace
+    found: Any = resource.body
+    for step in ("source.component" if path == "source" else path).split("."):
+        found = found.get(step, "") if isinstance(found, Mapping) else ""
+    return str(found)

@@ -1,0 +1,110 @@
+"""A user's document judged: unknown fields, wrong values, and what its kind finds.
+
+In: a document, its target, how strict to be. Out: a `Draft` with warnings, or one ApiError that names every problem.
+Unknown fields are a matter of strictness; everything else refuses. Nothing is converted.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from outrig.api.kube.catalog import Target
+from outrig.api.kube.documents import body_of
+from outrig.api.kube.metadata import KNOWN, Metadata, name_problems, parse_metadata, shown
+from outrig.api.kube.schemas import check_body, unknown_field
+from outrig.api.kube.statuses import Cause, bad_request, invalid
+from outrig.dialects.kind import Kind
+from outrig.errors import Severity
+from outrig.resources import Json, Resource
+
+NAMED_AS_LABEL = frozenset({"Namespace", "Service"})
+
+
+class Strictness(StrEnum):
+    """What to do about unknown fields (the `fieldValidation` parameter; Kubernetes' default is Warn)."""
+
+    STRICT = "Strict"
+    WARN = "Warn"
+    IGNORE = "Ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document taken apart. Its body fits the kind's schema; unknown fields are gone."""
+
+    name: str
+    metadata: Metadata
+    body: Json
+    status: Json
+    warnings: tuple[str, ...]
+
+
+def read_draft(written: Mapping[str, Any], target: Target, strictness: Strictness) -> Draft:
+    """Take a document apart. Raises ApiError: 400 for unknown fields under Strict, 422 with every wrong value."""
+    _check_type(written, target)
+    metadata, unknown_metadata, causes = parse_metadata(written.get("metadata"))
+    _check_place(metadata, target)
+    name = target.name or metadata.chosen_name()
+    body, unknown_body, wrong = check_body(body_of(written), target.kind)
+    hinted = tuple(unknown_field(path, KNOWN) for path in unknown_metadata)
+    unknown = (*hinted, *unknown_body, *_unknown_status(written, target.kind))
+    if unknown and strictness is Strictness.STRICT:
+        raise _unknown_fields(unknown, target)
+    as_label = target.kind.group == "" and target.kind.name in NAMED_AS_LABEL
+    if problems := (*name_problems(name, as_label=as_label), *causes, *wrong, *_status_problems(written)):
+        raise invalid(target.at(name).subject, problems)
+    warnings = unknown if strictness is Strictness.WARN else ()
+    return Draft(name, metadata, body, dict(written.get("status") or {}), warnings)
+
+
+def _check_place(metadata: Metadata, target: Target) -> None:
+    """Raises ApiError (400) where the document says that it is elsewhere than the URL does."""
+    if metadata.namespace not in ("", target.namespace):
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request: "
+            f'"{metadata.namespace}" is not "{target.namespace}"'
+        )
+    if target.name and metadata.name not in ("", target.name):
+        raise bad_request(
+            f'the name of the object ("{metadata.name}") does not match the name on the URL ("{target.name}")'
+        )
+
+
+def judge(resource: Resource, target: Target) -> tuple[str, ...]:
+    """The warnings of the kind about a resource that fits its schema. Raises ApiError (422) with all its errors."""
+    findings = target.kind.findings(resource)
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if errors:
+        said = [Cause(error.path, _sentence(error.problem, error.hint, error.code)) for error in errors]
+        raise invalid(target.at(resource.key.name).subject, said)
+    return tuple(f"{finding.path}: {_sentence(finding.problem, finding.hint, finding.code)}" for finding in findings)
+
+
+def _sentence(problem: str, hint: str, code: str) -> str:
+    return f"{problem} ({hint}) [{code}]" if hint else f"{problem} [{code}]"
+
+
+def _check_type(written: Mapping[str, Any], target: Target) -> None:
+    given = (written.get("apiVersion"), written.get("kind"))
+    if given != (target.api_version, target.kind.name):
+        found = f"apiVersion {shown(given[0])}, kind {shown(given[1])}"
+        raise bad_request(
+            f'this URL takes apiVersion "{target.api_version}", kind "{target.kind.name}"; the object has {found}'
+        )
+
+
+def _unknown_fields(unknown: Iterable[str], target: Target) -> Exception:
+    kind, listed = target.kind.name, ", ".join(unknown)
+    return bad_request(
+        f'{kind} in version "{target.version}" cannot be handled as a {kind}: strict decoding error: {listed}'
+    )
+
+
+def _unknown_status(written: Mapping[str, Any], kind: Kind) -> tuple[str, ...]:
+    return (unknown_field("status", ()),) if "status" in written and not kind.has_status else ()
+
+
+def _status_problems(written: Mapping[str, Any]) -> Iterable[Cause]:
+    if not isinstance(status := written.get("status") or {}, dict):
+        yield Cause("status", f"Invalid value: {shown(status)}: must be an object")

@@ -1,0 +1,156 @@
+"""Watch: the changes of a kind as a stream of JSON lines.
+
+In: the store, what is watched, from which revision. Out: an endless response that ends with its time, its client or
+the server. An idle watcher waits and does nothing. A revision that the log no longer reaches is told in the stream
+(ERROR, 410 Expired), after which clients list again.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from outrig.api.kube.catalog import Target
+from outrig.api.kube.forms import Form, one
+from outrig.api.kube.selectors import Selection
+from outrig.api.kube.statuses import of_store
+from outrig.errors import OutrigError
+from outrig.resources import Key, Resource
+from outrig.store.protocol import Change, ChangeType, Listing, Query, Store
+
+MAX_SECONDS = 3600.0
+"""A stream ends after an hour at most, so that a caller whose credential ran out has to show a new one."""
+
+STALLED_SECONDS = 60.0
+"""How long a client may leave what was sent unread before its stream is ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What to stream. `after`: the revision to go on from; None starts with what exists. `seconds` bounds it."""
+
+    target: Target
+    selection: Selection
+    form: Form
+    after: int | None
+    seconds: float = MAX_SECONDS
+    bookmarks: bool = False
+
+    @property
+    def query(self) -> Query:
+        """What it asks of the store."""
+        kind = self.target.kind
+        return Query(kinds=((kind.group, kind.name),), namespace=self.target.namespace or None)
+
+
+@dataclass(slots=True)
+class Selected:
+    """Turns changes of a kind into changes of a selection: an object whose labels change enters or leaves it.
+
+    `members` were selected at `revision`. Before that revision it is unknown what was selected, so an object that
+    does not fit is reported as gone, which clients that never saw it ignore.
+    """
+
+    selection: Selection
+    revision: int
+    members: set[Key] = field(default_factory=set)
+
+    def translate(self, change: Change) -> Change | None:
+        """The change as this selection sees it; None if it does not."""
+        key, fits = change.resource.key, self.selection(change.resource)
+        if not self.selection.labels:
+            return change if fits else None  # what fields can select by never changes
+        was_member = key in self.members or change.revision <= self.revision
+        if fits and change.type is not ChangeType.DELETED:
+            entered = change.revision > self.revision and key not in self.members
+            self.members.add(key)
+            return replace(change, type=ChangeType.ADDED) if entered else change
+        self.members.discard(key)
+        gone = fits if change.type is ChangeType.DELETED else was_member
+        return replace(change, type=ChangeType.DELETED) if gone else None
+
+
+class WatchResponse(Response):
+    """The stream of a watch."""
+
+    def __init__(self, store: Store, watch: Watch, now: Callable[[], datetime]) -> None:
+        super().__init__(media_type="application/json")
+        del self.headers["content-length"]
+        self._store, self._watch, self._now = store, watch, now
+        self._last, self._has_columns = watch.after or 0, False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        stopping = scope.get("state", {}).get("stopping") or asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            endings = (self._pump(send), _disconnected(receive), stopping.wait())
+            running = [tasks.create_task(ending) for ending in endings]
+            await asyncio.wait(running, timeout=self._watch.seconds, return_when=asyncio.FIRST_COMPLETED)
+            for task in running:
+                task.cancel()
+        last = self._bookmark() if self._watch.bookmarks else b""
+        await _send(send, last, more=False)
+
+    async def _pump(self, send: Send) -> None:
+        async for line in self._lines():
+            await _send(send, line, more=True)
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        try:
+            selected = Selected(self._watch.selection, 0)
+            if self._watch.after is None or self._watch.selection.labels:
+                listing = await self._store.list(self._watch.query)
+                selected = Selected(self._watch.selection, listing.revision, set(self._members(listing)))
+            if self._watch.after is None:
+                for resource in filter(self._watch.selection, listing.items):
+                    yield self._line("ADDED", resource)
+                self._last = listing.revision
+            async with aclosing(self._store.watch(self._watch.query, self._last)) as batches:
+                async for batch in batches:
+                    for change in filter(None, map(selected.translate, batch)):
+                        yield self._line(change.type, change.resource)
+                    self._last = batch[-1].revision
+        except OutrigError as error:
+            told = of_store(error, self._watch.target.subject)
+            if told is None:
+                raise
+            yield _encode({"type": "ERROR", "object": told.status()})
+
+    def _members(self, listing: Listing) -> Iterator[Key]:
+        return (resource.key for resource in listing.items if self._watch.selection(resource))
+
+    def _line(self, type_: str, resource: Resource) -> bytes:
+        shown = one(resource, self._watch.target, self._watch.form, self._now())
+        if self._watch.form.table:
+            # As Kubernetes does: the columns come with the first table only.
+            shown["columnDefinitions"] = None if self._has_columns else shown["columnDefinitions"]
+            self._has_columns = True
+        return _encode({"type": type_, "object": shown})
+
+    def _bookmark(self) -> bytes:
+        target = self._watch.target
+        at = {"resourceVersion": str(self._last), "creationTimestamp": None}
+        return _encode(
+            {"type": "BOOKMARK", "object": {"kind": target.kind.name, "apiVersion": target.api_version, "metadata": at}}
+        )
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _encode(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
+
+
+async def _send(send: Send, body: bytes, *, more: bool) -> None:
+    """Raises TimeoutError when the client has stopped reading."""
+    async with asyncio.timeout(STALLED_SECONDS):
+        await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -1,0 +1,225 @@
+"""Create, update and patch: a document becomes a stored resource, or nothing changes.
+
+In: the store, a target, a document or patch, options. Out: `Written`. Raises ApiError, and the store's errors. Each
+write is one transaction; a dry run is the same transaction, undone.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from outrig.api.kube.catalog import Catalog, Target
+from outrig.api.kube.documents import document, owner
+from outrig.api.kube.metadata import Metadata
+from outrig.api.kube.options import WriteOptions
+from outrig.api.kube.patches import BadPatch, apply_operations, merge
+from outrig.api.kube.statuses import (
+    MODIFIED,
+    ApiError,
+    Subject,
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    not_found,
+)
+from outrig.api.kube.strategic import strategic_merge
+from outrig.api.kube.validation import Draft, judge, read_draft
+from outrig.resources import Key, Owner, Resource
+from outrig.store.cascade import delete_with_dependents
+from outrig.store.protocol import Conflict, Store, Transaction
+
+TRIES = 5
+
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+OPERATIONS = "application/json-patch+json"
+APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
+
+Work = Callable[[Transaction], Awaitable["Written"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write leaves behind, and what its author should hear."""
+
+    resource: Resource
+    warnings: tuple[str, ...] = ()
+
+
+class _RehearsedError(Exception):
+    """Ends the transaction of a dry run, so that it leaves nothing."""
+
+    def __init__(self, written: Written) -> None:
+        super().__init__()
+        self.written = written
+
+
+async def run(store: Store, work: Work, *, dry_run: bool) -> Written:
+    """Do it in one transaction; again when another writer was faster. Raises Conflict when that goes on."""
+    for _ in range(TRIES - 1):
+        try:
+            return await _attempt(store, work, dry_run)
+        except Conflict:
+            continue
+    return await _attempt(store, work, dry_run)
+
+
+async def _attempt(store: Store, work: Work, dry_run: bool) -> Written:
+    try:
+        async with store.transaction() as tx:
+            written = await work(tx)
+            _end_rehearsal(written, dry_run=dry_run)
+    except _RehearsedError as rehearsed:
+        return rehearsed.written
+    return written
+
+
+def _end_rehearsal(written: Written, *, dry_run: bool) -> None:
+    if dry_run:
+        raise _RehearsedError(written)
+
+
+async def create(
+    store: Store, target: Target, sent: dict[str, Any], *, catalog: Catalog, options: WriteOptions
+) -> Written:
+    """Add the object."""
+    draft = read_draft(sent, target, options.strictness)
+    if draft.metadata.revision:
+        raise bad_request("resourceVersion should not be set on objects to be created")
+    named = target.at(draft.name)
+    resource = _filled(Resource(named.key), draft, named, catalog)
+    warnings = (*draft.warnings, *judge(resource, named))
+
+    async def work(tx: Transaction) -> Written:
+        await _require_namespace(tx, named.namespace)
+        if await tx.get(named.key) is not None:
+            raise already_exists(named.subject)
+        return Written(await tx.create(resource), warnings)
+
+    return await run(store, work, dry_run=options.dry_run)
+
+
+async def update(
+    store: Store, target: Target, sent: dict[str, Any], *, catalog: Catalog, options: WriteOptions
+) -> Written:
+    """Replace the object, or its status where the target is that."""
+    return await _change(store, target, lambda _: sent, catalog=catalog, options=options)
+
+
+async def patch(
+    store: Store, target: Target, change: Callable[[dict[str, Any]], Any], *, catalog: Catalog, options: WriteOptions
+) -> Written:
+    """Change the object, or its status, as `change` says (see `patcher`)."""
+    return await _change(store, target, change, catalog=catalog, options=options)
+
+
+def patcher(sent: Any, media: str, target: Target) -> Callable[[dict[str, Any]], Any]:
+    """What a patch does to a document. Raises ApiError (415) for a media type that the kind does not take."""
+    if media == MERGE:
+        return _refusing(lambda current: merge(current, sent), target)
+    if media == STRATEGIC and target.kind.strategic_merge:
+        return _refusing(lambda current: strategic_merge(current, sent), target)
+    if media == OPERATIONS:
+        return _refusing(lambda current: apply_operations(current, sent), target)
+    raise _unsupported(media, target)
+
+
+def check_patch_type(media: str, target: Target) -> None:
+    """Raises ApiError (415) before the body is read."""
+    taken = {MERGE, OPERATIONS} | ({STRATEGIC} if target.kind.strategic_merge else set())
+    if media not in taken:
+        raise _unsupported(media, target)
+
+
+def _unsupported(media: str, target: Target) -> ApiError:
+    if media in APPLY:
+        return ApiError("UnsupportedMediaType", "server-side apply is not available here: leave out --server-side")
+    taken = ", ".join((MERGE, OPERATIONS, *((STRATEGIC,) if target.kind.strategic_merge else ())))
+    return ApiError(
+        "UnsupportedMediaType", f"{media or 'no Content-Type'}: patches of {target.subject} must be one of {taken}"
+    )
+
+
+def _refusing(change: Callable[[dict[str, Any]], Any], target: Target) -> Callable[[dict[str, Any]], Any]:
+    def checked(current: dict[str, Any]) -> Any:
+        try:
+            changed = change(current)
+        except BadPatch as error:
+            raise bad_request(
+                f"the patch of {target.subject} {target.name!r} is wrong: {error.place}: {error.problem}"
+            ) from None
+        if not isinstance(changed, dict):
+            raise bad_request("a patch must leave an object")
+        return changed
+
+    return checked
+
+
+async def _change(
+    store: Store, target: Target, change: Callable[[dict[str, Any]], Any], *, catalog: Catalog, options: WriteOptions
+) -> Written:
+    async def work(tx: Transaction) -> Written:
+        current = await tx.get(target.key)
+        if current is None:
+            raise not_found(target.subject)
+        sent = change(document(current, kind=target.kind, version=target.version))
+        draft = read_draft(sent, target, options.strictness)
+        _check_preconditions(draft.metadata, current, target)
+        return await _store_change(tx, current, draft, target=target, catalog=catalog)
+
+    return await run(store, work, dry_run=options.dry_run)
+
+
+async def _store_change(
+    tx: Transaction, current: Resource, draft: Draft, *, target: Target, catalog: Catalog
+) -> Written:
+    if target.subresource == "status":
+        return Written(await tx.update(replace(current, status=draft.status)), draft.warnings)
+    changed = _filled(current, draft, target, catalog)
+    warnings = (*draft.warnings, *judge(changed, target))
+    updated = await tx.update(changed)
+    if updated.deleting and not updated.finalizers:
+        updated = (await delete_with_dependents(tx, updated.key))[0]
+    return Written(updated, warnings)
+
+
+def _check_preconditions(sent: Metadata, current: Resource, target: Target) -> None:
+    if sent.uid not in ("", current.uid):
+        raise conflict(
+            target.subject, f"Precondition failed: UID in precondition: {sent.uid}, UID in object meta: {current.uid}"
+        )
+    if sent.revision not in (0, current.revision):
+        raise conflict(target.subject, MODIFIED)
+
+
+def _filled(resource: Resource, draft: Draft, target: Target, catalog: Catalog) -> Resource:
+    """The resource with everything that its author decides."""
+    sent = draft.metadata
+    return replace(
+        resource,
+        body=target.kind.default(draft.body),
+        labels=sent.labels,
+        annotations=sent.annotations,
+        owners=_owners(sent, target, catalog),
+        finalizers=sent.finalizers,
+    )
+
+
+def _owners(sent: Metadata, target: Target, catalog: Catalog) -> tuple[Owner, ...]:
+    def is_namespaced(group: str, kind: str) -> bool:
+        served = catalog.kind_of(group, kind)
+        return served is None or served.namespaced
+
+    return tuple(owner(reference, target.namespace, is_namespaced) for reference in sent.owners)
+
+
+async def _require_namespace(tx: Transaction, name: str) -> None:
+    if not name:
+        return
+    namespace = await tx.get(Key("", "Namespace", "", "", name))
+    subject = Subject("", "namespaces", "Namespace", name)
+    if namespace is None:
+        raise not_found(subject)
+    if namespace.deleting:
+        raise forbidden(subject, "it is being deleted")

@@ -1,0 +1,184 @@
+"""All authorities of an installation: kept in the store, made at the first start, read ever after.
+
+`open_authorities` is safe for replicas that start at once: whoever writes first has made them, the others read.
+Private keys lie in the store in the clear, under a group no API serves: who can read the store can act as the mesh.
+"""
+
+import ipaddress
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from outrig.ca.authority import (
+    CLIENT,
+    SERVER,
+    Authority,
+    Issued,
+    Leaf,
+    key_pem,
+    new_authority,
+    read_authority,
+    write_authority,
+)
+from outrig.ca.csr import PublicKey, parse_csr
+from outrig.ca.names import ControlName, server_uri, workload_uri
+from outrig.ca.peers import ControlPeer, control_peer
+from outrig.ca.settings import CaSettings
+from outrig.errors import OutrigError
+from outrig.resources import Json, Key, Resource
+from outrig.store.protocol import AlreadyExists, Conflict, Store
+
+INTERNAL = "outrig.internal"
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time, UTC."""
+    return datetime.now(UTC)
+
+
+class TrustDomainChanged(OutrigError):
+    """A mesh has an authority already, of another trust domain."""
+
+    code = "OUT141"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate and the private key made for it, PEM."""
+
+    certificate: Issued
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """The authorities of one control plane, and its certificates by purpose. `cluster_id` names it for good."""
+
+    cluster_id: str
+    control: Authority
+    clients: Authority
+    meshes: Mapping[str, Authority]
+    settings: CaSettings = CaSettings()
+    clock: Clock = utc_now
+
+    @property
+    def audience(self) -> str:
+        """What proofs must be bound to: `<trust domain of mesh default>/<cluster id>`."""
+        return f"{self.settings.trust_domains.get('default', 'outrig')}/{self.cluster_id}"
+
+    @property
+    def control_plane(self) -> str:
+        """The URI in the control plane's server certificates."""
+        return server_uri(self.cluster_id)
+
+    @property
+    def control_roots(self) -> str:
+        """Whom agents accept as the control plane, PEM."""
+        return self.control.pem
+
+    @property
+    def trust_domains(self) -> Mapping[str, str]:
+        """Mesh → trust domain."""
+        return self.settings.trust_domains
+
+    def mesh(self, name: str) -> Authority | None:
+        """The authority of a mesh's workloads; None if there is no such mesh."""
+        return self.meshes.get(name)
+
+    def owns_key(self, key_hash: str) -> bool:
+        """Whether that is the key of one of the authorities."""
+        return key_hash in {a.key_hash for a in (self.control, self.clients, *self.meshes.values())}
+
+    def read_key(self, csr: bytes) -> PublicKey:
+        """The public key of a certificate request (DER). Raises CsrRefused."""
+        return parse_csr(csr, allow_rsa=self.settings.allow_rsa)
+
+    def identify(self, certificate: str, now: datetime) -> ControlPeer | None:
+        """The registration whose control identity this certificate (PEM) is, if it is one of ours and valid."""
+        try:
+            leaf = x509.load_pem_x509_certificate(certificate.encode())
+        except ValueError:
+            return None
+        return control_peer(leaf, self.control, cluster=self.cluster_id, now=now)
+
+    def issue_workload(self, key: PublicKey, *, mesh: str, namespace: str, service_account: str) -> Issued:
+        """An identity among workloads, to call and be called by. Raises NameRefused; KeyError without such a mesh."""
+        uri = workload_uri(self.settings.trust_domains[mesh], namespace, service_account)
+        leaf = Leaf(key, (SERVER, CLIENT), (x509.UniformResourceIdentifier(uri),))
+        return self._sign(self.meshes[mesh], leaf, self.settings.workload_lifetime)
+
+    def issue_control(self, key: PublicKey, *, namespace: str, registration: str, uid: str) -> Issued:
+        """The identity of one registration towards the control plane, and only as a client."""
+        name = ControlName(self.cluster_id, namespace, registration, uid)
+        leaf = Leaf(key, (CLIENT,), (x509.UniformResourceIdentifier(name.uri),))
+        return self._sign(self.control, leaf, self.settings.control_lifetime)
+
+    def issue_server(self, hosts: Sequence[str]) -> KeyPair:
+        """A server certificate of the control plane for those DNS names and addresses, with a new key."""
+        names = (x509.UniformResourceIdentifier(self.control_plane), *(_general_name(host) for host in hosts))
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = Leaf(key.public_key(), (SERVER,), names, common_name="outrig control plane")
+        return KeyPair(self._sign(self.control, leaf, self.settings.server_lifetime), key_pem(key))
+
+    def issue_client(self, name: str, *, group: str, lifetime: timedelta) -> KeyPair:
+        """A certificate and key for a user of the API; name and group stand where Kubernetes expects them (CN, O)."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        leaf = Leaf(key.public_key(), (CLIENT,), common_name=name, group=group)
+        return KeyPair(self._sign(self.clients, leaf, lifetime), key_pem(key))
+
+    def _sign(self, authority: Authority, leaf: Leaf, lifetime: timedelta) -> Issued:
+        now = self.clock().replace(microsecond=0)
+        return authority.sign(leaf, start=now - self.settings.backdate, end=now + lifetime)
+
+
+async def open_authorities(store: Store, settings: CaSettings | None = None, *, clock: Clock = utc_now) -> Authorities:
+    """The installation's authorities and cluster id, made where the store has none yet.
+
+    Raises TrustDomainChanged, and the store's Unavailable.
+    """
+    settings, now = settings or CaSettings(), clock()
+
+    async def authority(name: str, domain: str = "") -> Authority:
+        def made() -> Json:
+            uri, lifetime = f"spiffe://{domain}" if domain else "", settings.authority_lifetime
+            return write_authority(new_authority(f"Outrig {name}", now=now, lifetime=lifetime, uri=uri))
+
+        body = await _read_or_create(store, "Authority", name, lambda: {**made(), "trustDomain": domain})
+        if body["trustDomain"] != domain:
+            hint = "certificates of it are in use; set it back"
+            raise TrustDomainChanged(name, f"its trust domain is {body['trustDomain']}, not {domain}", hint)
+        return read_authority({**body})
+
+    plane = await _read_or_create(store, "ControlPlane", "self", lambda: {"clusterId": secrets.token_hex(8)})
+    return Authorities(
+        cluster_id=str(plane["clusterId"]),
+        control=await authority("control"),
+        clients=await authority("clients"),
+        meshes={mesh: await authority(f"mesh/{mesh}", domain) for mesh, domain in settings.trust_domains.items()},
+        settings=settings,
+        clock=clock,
+    )
+
+
+async def _read_or_create(store: Store, kind: str, name: str, make: Callable[[], Json]) -> Json:
+    key = Key(INTERNAL, kind, "", "", name)
+    try:
+        async with store.transaction() as tx:
+            stored = await tx.get(key)
+            return (stored or await tx.create(Resource(key, body=make()))).body
+    except (AlreadyExists, Conflict):  # another replica was faster
+        if winner := await store.get(key):
+            return winner.body
+        raise
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

@@ -1,0 +1,235 @@
+"""One mesh, indexed: answers as `model.Mesh` does, and knows after each step what the step touched.
+
+A step takes facts away and adds facts. What it touched is settled at its end by comparing before and after, so that a
+fact that was replaced by an equal one, or a workload whose health alone changed, touches no more than it must.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from outrig.compile.directory import Directory
+from outrig.compile.selectors import LabelIndex, SelectorIndex
+from outrig.model import Fact, Group, Health, Import, PeerTls, Policy, ProxyShape, Service, Workload, WorkloadId
+from outrig.resources import Key
+
+ServiceId = tuple[Key, str]  # a resource may describe several hosts
+
+
+def id_of(service: Service) -> ServiceId:
+    """What tells a service from all others."""
+    return service.origin, service.host
+
+
+@dataclass(slots=True)
+class Touched:
+    """What a step touched, settled.
+
+    `own`: workloads whose own settings may differ now. `services`: those that came, went or changed, as they were and
+    as they are. `callers`: services whose accepted identities changed. `endpoints`: services whose endpoints may
+    differ. `trust`: whether the mesh's authorities or its trust domain changed.
+    """
+
+    own: set[WorkloadId] = field(default_factory=set)
+    services: list[Service] = field(default_factory=list)
+    callers: set[ServiceId] = field(default_factory=set)
+    endpoints: set[ServiceId] = field(default_factory=set)
+    trust: bool = False
+
+
+@dataclass(slots=True)
+class _Journal:
+    """What things were before the step first touched them."""
+
+    workloads: dict[WorkloadId, Workload | None] = field(default_factory=dict)
+    services: dict[ServiceId, Service | None] = field(default_factory=dict)
+    identities: dict[ServiceId, tuple[str, ...]] = field(default_factory=dict)
+    chosen: set[WorkloadId] = field(default_factory=set)
+    endpoints: set[ServiceId] = field(default_factory=set)
+
+
+class MeshIndex:
+    """The `Surroundings` of every proxy of one mesh."""
+
+    def __init__(self, name: str, directory: Directory) -> None:
+        self.name = name
+        self.services: dict[ServiceId, Service] = {}
+        self.workloads: dict[WorkloadId, Workload] = {}
+        self._directory = directory
+        self._by_namespace: dict[str, dict[ServiceId, Service]] = defaultdict(dict)
+        self._by_host: dict[str, dict[ServiceId, Service]] = defaultdict(dict)
+        self._groups: dict[str, set[Group]] = defaultdict(set)
+        self._reaching: dict[str | None, set[ServiceId]] = defaultdict(set)  # services by the namespace they select in
+        self._identities: dict[ServiceId, Counter[str]] = {}
+        self._selecting: SelectorIndex[ServiceId] = SelectorIndex()
+        self._labelled: LabelIndex[WorkloadId] = LabelIndex()
+        self._shapes: SelectorIndex[Policy[ProxyShape]] = SelectorIndex()
+        self._peer_tls: SelectorIndex[Policy[PeerTls]] = SelectorIndex()
+        self._journal = _Journal()
+        self._trust: tuple[str, tuple[str, ...]] = ("", ())  # as of the last step; at first nobody was told anything
+
+    @property
+    def domain(self) -> str:
+        return self._directory.trust_domain(self.name)
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        return self._directory.authorities(self.name)
+
+    @property
+    def trusted(self) -> bool:
+        return bool(self.authorities)
+
+    def shapes_for(self, workload: Workload) -> Iterable[Policy[ProxyShape]]:
+        return self._shapes.choosing(workload.namespace, workload.labels)
+
+    def tls_for(self, workload: Workload) -> Iterable[Policy[PeerTls]]:
+        return self._peer_tls.choosing(workload.namespace, workload.labels)
+
+    def services_for(self, wanted: Import) -> Iterable[Service]:
+        if not wanted.host.startswith("*"):
+            candidates = self._by_host.get(wanted.host, {})
+        elif wanted.namespace == "*":
+            candidates = self.services
+        else:
+            candidates = self._by_namespace.get(wanted.namespace, {})
+        return [service for service in candidates.values() if wanted.fits(service.namespace, service.host)]
+
+    def identities_of(self, service: Service) -> tuple[str, ...]:
+        return tuple(sorted(self._identities.get(id_of(service), ())))
+
+    def workloads_of(self, service: Service) -> list[Workload]:
+        if service.selector is None:
+            return []
+        return [self.workloads[id_] for id_ in self._labelled.chosen_by(service.selector)]
+
+    def add(self, fact: Fact) -> None:
+        """Take a fact in. Namespaces and trust are the directory's."""
+        match fact:
+            case Service():
+                self._add_service(fact)
+            case Workload():
+                self._add_workload(fact)
+            case Group():
+                self._groups[fact.namespace].add(fact)
+                self._count_group(fact, 1)
+            case Policy():
+                self._index_of(fact).add(fact.applies_to, fact)
+                self._choose(fact)
+
+    def discard(self, fact: Fact) -> None:
+        """Forget a fact that was taken in."""
+        match fact:
+            case Service():
+                self._discard_service(fact)
+            case Workload():
+                self._discard_workload(fact)
+            case Group():
+                self._groups[fact.namespace].discard(fact)
+                self._count_group(fact, -1)
+            case Policy():
+                self._index_of(fact).discard(fact.applies_to, fact)
+                self._choose(fact)
+
+    def settle(self) -> Touched:
+        """End the step: what it touched."""
+        was, self._journal = self._journal, _Journal()
+        moved = {id_ for id_, before in was.workloads.items() if _own(before) != _own(self.workloads.get(id_))}
+        touched = Touched(own=moved | was.chosen, endpoints=was.endpoints)
+        for id_, before in was.services.items():
+            now = self.services.get(id_)
+            if before != now:
+                touched.services += [service for service in (before, now) if service]
+                touched.endpoints.add(id_)
+        trust, self._trust = self._trust, (self.domain, self.authorities)
+        touched.trust = trust != self._trust
+        if (trust[0], bool(trust[1])) != (self.domain, self.trusted):
+            touched.own |= self.workloads.keys()
+        touched.callers = {
+            id_ for id_, before in was.identities.items() if before != tuple(sorted(self._identities.get(id_, ())))
+        }
+        return touched
+
+    def _add_service(self, service: Service) -> None:
+        id_ = id_of(service)
+        self._journal.services.setdefault(id_, self.services.get(id_))
+        self.services[id_] = self._by_namespace[service.namespace][id_] = self._by_host[service.host][id_] = service
+        self._identities[id_] = Counter()
+        if service.selector is None:
+            return
+        self._selecting.add(service.selector, id_)
+        self._reaching[service.selector.namespace].add(id_)
+        for group in self._groups_in(service.selector.namespace):
+            if service.selector.could_match(group.namespace, group.labels):
+                self._identities[id_].update(group.identities)
+        for workload in self.workloads_of(service):
+            self._identities[id_].update(workload.identities)
+
+    def _discard_service(self, service: Service) -> None:
+        id_ = id_of(service)
+        self._journal.services.setdefault(id_, self.services.get(id_))
+        del self.services[id_], self._identities[id_]
+        _drop(self._by_namespace, service.namespace, id_)
+        _drop(self._by_host, service.host, id_)
+        if service.selector is not None:
+            self._selecting.discard(service.selector, id_)
+            self._reaching[service.selector.namespace].discard(id_)
+
+    def _add_workload(self, workload: Workload) -> None:
+        self._journal.workloads.setdefault(workload.id, self.workloads.get(workload.id))
+        self.workloads[workload.id] = workload
+        self._labelled.add(workload.namespace, workload.labels, workload.id)
+        self._count_workload(workload, 1)
+
+    def _discard_workload(self, workload: Workload) -> None:
+        self._journal.workloads.setdefault(workload.id, self.workloads.get(workload.id))
+        del self.workloads[workload.id]
+        self._labelled.discard(workload.namespace, workload.labels, workload.id)
+        self._count_workload(workload, -1)
+
+    def _count_workload(self, workload: Workload, by: int) -> None:
+        for id_ in self._selecting.choosing(workload.namespace, workload.labels):
+            self._journal.endpoints.add(id_)
+            self._count(id_, workload.identities, by)
+
+    def _count_group(self, group: Group, by: int) -> None:
+        for id_ in (*self._reaching[group.namespace], *self._reaching[None]):
+            selector = self.services[id_].selector
+            if selector is not None and selector.could_match(group.namespace, group.labels):
+                self._count(id_, group.identities, by)
+
+    def _count(self, id_: ServiceId, identities: Iterable[str], by: int) -> None:
+        counted = self._identities[id_]
+        self._journal.identities.setdefault(id_, tuple(sorted(counted)))
+        for identity in identities:
+            counted[identity] += by
+            if not counted[identity]:
+                del counted[identity]
+
+    def _groups_in(self, namespace: str | None) -> list[Group]:
+        if namespace is not None:
+            return list(self._groups.get(namespace, ()))
+        return [group for groups in self._groups.values() for group in groups]
+
+    def _index_of(self, policy: Policy[Any]) -> SelectorIndex[Policy[Any]]:
+        return self._shapes if isinstance(policy.settings, ProxyShape) else self._peer_tls
+
+    def _choose(self, policy: Policy[Any]) -> None:
+        """A policy came or went. Demands on the transport also show in how the workloads are called."""
+        chosen = self._labelled.chosen_by(policy.applies_to)
+        self._journal.chosen |= chosen
+        if isinstance(policy.settings, PeerTls):
+            for workload in (self.workloads[id_] for id_ in chosen):
+                self._journal.endpoints.update(self._selecting.choosing(workload.namespace, workload.labels))
+
+
+def _own(workload: Workload | None) -> Workload | None:
+    """The workload as its own proxy sees it: what others make of it does not matter."""
+    return workload and replace(workload, health=Health.READY, weight=1, locality="", ports=(), identities=())
+
+
+def _drop(drawers: dict[str, dict[ServiceId, Service]], drawer: str, id_: ServiceId) -> None:
+    drawers[drawer].pop(id_, None)
+    if not drawers[drawer]:
+        del drawers[drawer]

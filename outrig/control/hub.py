@@ -1,0 +1,218 @@
+"""From changes in the store to marks in the mailboxes of the proxies they concern, and to no one else.
+
+In: the store's changes, in bursts as they come. Out: marked mailboxes, snapshots, and how far each proxy has come.
+A lone change goes out at once. What a change did not reach is neither looked at nor encoded nor sent.
+If `run` fails, the task group above fails with it: there is no half-alive hub.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import structlog
+
+from outrig.kit.aio import jittered_backoff
+from outrig.resources import Key, Resource
+from outrig.snapshot import ProxyId, Snapshot, TypeUrl
+from outrig.store.protocol import Change, ChangeType, Gone, Listing, Query, Unavailable
+from outrig.xds.mailbox import Mailbox
+from outrig.xds.subscription import Rejection
+
+Dirty = Mapping[ProxyId, Mapping[TypeUrl, set[str]]]
+Verdict = Callable[[ProxyId, tuple[Rejection, ...]], None]
+
+_log = structlog.get_logger(__name__)
+
+
+class World(Protocol):
+    """The mesh, its index and its encodings."""
+
+    def apply(self, changes: Sequence[Change]) -> Dirty:
+        """Take the changes in; gives the names of what may have become different, by proxy and type."""
+        ...
+
+    def snapshot(self, proxy: ProxyId) -> Snapshot | None:
+        """What the proxy should have now; None if there is no such proxy."""
+        ...
+
+
+class Source(Protocol):
+    """The part of a store that is read here."""
+
+    async def list(self, query: Query) -> Listing: ...
+
+    def watch(self, query: Query, after: int) -> AsyncIterator[Sequence[Change]]: ...
+
+
+class _Acceptance:
+    """Somebody waits until every proxy that state `stamp` or a later one concerned has accepted it."""
+
+    def __init__(self, stamp: int) -> None:
+        self.stamp = stamp
+        self.begun = False
+        self.done = asyncio.Event()
+        self._behind: set[Mailbox] = set()
+
+    def begin(self, mailboxes: Iterator[Mailbox]) -> None:
+        """State `stamp` is there, and whom it concerned is marked."""
+        self.begun = True
+        self._behind = {box for box in mailboxes if box.endpoints_marked >= self.stamp > box.progress.accepted}
+        self._check()
+
+    def progressed(self, mailbox: Mailbox) -> None:
+        """That proxy may have accepted it."""
+        if mailbox.progress.accepted >= self.stamp:
+            self.left(mailbox)
+
+    def left(self, mailbox: Mailbox) -> None:
+        """That proxy need not be waited for."""
+        self._behind.discard(mailbox)
+        self._check()
+
+    def _check(self) -> None:
+        if self.begun and not self._behind:
+            self.done.set()
+
+
+class Hub:
+    """Feeds the xDS server. `on_verdict` hears what a proxy refuses, () once it refuses nothing.
+
+    `stamp` numbers the states that `snapshot` shows: the store's revision, lifted where the store was restored to
+    an earlier one, so that it never falls.
+    """
+
+    def __init__(
+        self, world: World, source: Source, *, query: Query, on_verdict: Verdict = lambda _proxy, _rejections: None
+    ) -> None:
+        self._world, self._source, self._query, self._on_verdict = world, source, query, on_verdict
+        self._known: dict[Key, Resource] = {}
+        self._readers: dict[ProxyId, set[Mailbox]] = defaultdict(set)
+        self._verdicts: dict[ProxyId, tuple[Rejection, ...]] = {}
+        self._acceptances: set[_Acceptance] = set()
+        self._revision = 0
+        self._lift = 0
+        self._ready = asyncio.Event()
+
+    @property
+    def stamp(self) -> int:
+        """The number of the state that snapshots show."""
+        return self._revision + self._lift
+
+    async def run(self) -> None:
+        """Follow the store until cancelled."""
+        delays = jittered_backoff(first=0.1, ceiling=5.0)
+        while True:
+            try:
+                await self._load()
+                async for burst in self._source.watch(self._query, self._revision):
+                    self._apply(burst, burst[-1].revision)
+                    delays = jittered_backoff(first=0.1, ceiling=5.0)
+            except Gone as gone:
+                _log.warning("the change log no longer reaches back; reading everything again", reason=str(gone))
+            except Unavailable as unavailable:
+                _log.warning("the store is away; proxies keep what they have", reason=str(unavailable))
+                await asyncio.sleep(next(delays))
+
+    async def wait_ready(self) -> None:
+        """Until snapshots show the store's state."""
+        await self._ready.wait()
+
+    def snapshot(self, proxy: ProxyId) -> Snapshot | None:
+        """What the proxy should have; None before everything is loaded, and for unknown proxies."""
+        return self._world.snapshot(proxy) if self._ready.is_set() else None
+
+    @contextmanager
+    def subscribed(self, proxy: ProxyId) -> Iterator[Mailbox]:
+        """A mailbox that is marked with what changes for the proxy. A reconnect may overlap its old stream."""
+        mailbox = Mailbox(self.stamp, lambda mailbox: self._progressed(proxy, mailbox))
+        self._readers[proxy].add(mailbox)
+        try:
+            yield mailbox
+        finally:
+            self._readers[proxy].discard(mailbox)
+            if not self._readers[proxy]:
+                del self._readers[proxy]
+            for acceptance in tuple(self._acceptances):
+                acceptance.left(mailbox)
+
+    def nacks(self, proxy: ProxyId) -> tuple[Rejection, ...]:
+        """What the proxy refuses, as far as its streams have told; kept when it disconnects."""
+        return self._verdicts.get(proxy, ())
+
+    async def wait_withdrawn(self, revision: int, *, bound: float) -> bool:
+        """Until every connected proxy whose load assignments changed at that revision, or since, has accepted them.
+
+        `revision` is that of the write that took an endpoint away. False if `bound` seconds passed first.
+        """
+        acceptance = _Acceptance(revision + self._lift)
+        self._acceptances.add(acceptance)
+        self._begin_acceptances()
+        try:
+            async with asyncio.timeout(bound):
+                await acceptance.done.wait()
+        except TimeoutError:
+            return False
+        else:
+            return True
+        finally:
+            self._acceptances.discard(acceptance)
+
+    async def _load(self) -> None:
+        listing = await self._source.list(self._query)
+        changes = self._differences(listing)
+        self._lift = max(self._lift, self.stamp - listing.revision)
+        self._apply(changes, listing.revision)
+        self._ready.set()
+        for mailboxes in self._readers.values():
+            for mailbox in mailboxes:
+                mailbox.wake()
+
+    def _differences(self, listing: Listing) -> list[Change]:
+        """What happened since this hub last knew: all that is there, at first."""
+        found = {resource.key: resource for resource in listing.items}
+        gone = [Change(ChangeType.DELETED, last) for key, last in self._known.items() if key not in found]
+        for key, resource in found.items():
+            before = self._known.get(key)
+            if before is None:
+                gone.append(Change(ChangeType.ADDED, resource))
+            elif (before.uid, before.revision) != (resource.uid, resource.revision):
+                gone.append(Change(ChangeType.MODIFIED, resource))
+        return gone
+
+    def _apply(self, burst: Sequence[Change], revision: int) -> None:
+        dirty = self._world.apply(burst) if burst else {}
+        for change in burst:
+            if change.type is ChangeType.DELETED:
+                self._forget(change.resource.key)
+            else:
+                self._known[change.resource.key] = change.resource
+        self._revision = revision
+        for proxy, names in dirty.items():
+            for mailbox in self._readers.get(proxy, ()):
+                mailbox.mark(names, self.stamp)
+        self._begin_acceptances()
+
+    def _forget(self, key: Key) -> None:
+        self._known.pop(key, None)
+        self._verdicts.pop(ProxyId(f"{key.namespace}/{key.name}"), None)
+
+    def _begin_acceptances(self) -> None:
+        for acceptance in self._acceptances:
+            if not acceptance.begun and acceptance.stamp <= self.stamp:
+                acceptance.begin(box for boxes in self._readers.values() for box in boxes)
+
+    def _progressed(self, proxy: ProxyId, mailbox: Mailbox) -> None:
+        for acceptance in tuple(self._acceptances):
+            acceptance.progressed(mailbox)
+        rejections = mailbox.progress.rejections
+        if rejections or mailbox.progress.settled:
+            self._judge(proxy, rejections)
+
+    def _judge(self, proxy: ProxyId, rejections: tuple[Rejection, ...]) -> None:
+        """Before a stream has settled, having refused nothing yet says nothing."""
+        if proxy in self._verdicts and self._verdicts[proxy] == rejections:
+            return
+        self._verdicts[proxy] = rejections
+        self._on_verdict(proxy, rejections)

@@ -1,0 +1,99 @@
+"""Event (core/v1): what happened to a resource, for people. The control plane writes them; nothing reads them back."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from outrig.dialects.core.service_account import ObjectReference
+from outrig.dialects.kind import Column, Kind
+from outrig.dialects.schema import Form
+from outrig.resources import Resource
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class EventSource(Form):
+    """Who reported the event."""
+
+    component: str = Field(default="", description="Component that reported the event.")
+    host: str = Field(default="", description="Host on which it ran.")
+
+
+class EventSeries(Form):
+    """A run of equal events."""
+
+    count: Count = Field(default=0, description="How often it happened up to the last time seen.")
+    last_observed_time: str | None = Field(default=None, description="When it was last seen (RFC 3339).")
+
+
+class EventBody(Form):
+    """One thing that happened, perhaps several times."""
+
+    involved_object: ObjectReference = Field(description="The object that this event is about.")
+    reason: str = Field(default="", description="Why, as one CamelCase word.")
+    message: str = Field(default="", description="What happened, for people.")
+    type: str = Field(default="", description="Normal or Warning.")
+    source: EventSource = Field(default=EventSource(), description="Who reported it.")
+    count: Count = Field(default=0, description="How often it happened.")
+    first_timestamp: str | None = Field(default=None, description="When it was first seen (RFC 3339).")
+    last_timestamp: str | None = Field(default=None, description="When it was last seen (RFC 3339).")
+    event_time: str | None = Field(default=None, description="When it was first seen (RFC 3339, microseconds).")
+    series: EventSeries | None = Field(default=None, description="The run of events that this one stands for.")
+    action: str = Field(default="", description="What was done or refused.")
+    related: ObjectReference | None = Field(default=None, description="Another object that has to do with it.")
+    reporting_component: str = Field(default="", description="Controller that reported it.")
+    reporting_instance: str = Field(default="", description="Instance of that controller.")
+
+
+def _text(resource: Resource, field: str) -> str:
+    value = resource.body.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def _part(resource: Resource, field: str, part: str) -> str:
+    value = resource.body.get(field)
+    return str(value.get(part) or "") if isinstance(value, dict) else ""
+
+
+def _last_seen(resource: Resource) -> str:
+    return _part(resource, "series", "lastObservedTime") or _text(resource, "lastTimestamp") or _first_seen(resource)
+
+
+def _first_seen(resource: Resource) -> str:
+    return _text(resource, "firstTimestamp") or _text(resource, "eventTime")
+
+
+def _object(resource: Resource) -> str:
+    return f"{_part(resource, 'involvedObject', 'kind').lower()}/{_part(resource, 'involvedObject', 'name')}"
+
+
+def _reporter(resource: Resource) -> str:
+    names = (_part(resource, "source", "component"), _part(resource, "source", "host"))
+    return ", ".join(name for name in names if name) or _text(resource, "reportingComponent")
+
+
+def _count(resource: Resource) -> int:
+    return resource.body.get("count") or 1
+
+
+EVENT: Final = Kind(
+    group="",
+    name="Event",
+    plural="events",
+    singular="event",
+    short_names=("ev",),
+    versions=("v1",),
+    schema=EventBody,
+    has_status=False,
+    strategic_merge=True,
+    columns=(
+        Column("Last Seen", _last_seen, kind="date", description="Time since it was last seen"),
+        Column("Type", lambda event: _text(event, "type"), description="Normal or Warning"),
+        Column("Reason", lambda event: _text(event, "reason"), description="Why, in one word"),
+        Column("Object", _object, description="The object it is about"),
+        Column("Source", _reporter, description="Who reported it", priority=1),
+        Column("Message", lambda event: _text(event, "message"), description="What happened"),
+        Column("First Seen", _first_seen, kind="date", description="Time since it was first seen", priority=1),
+        Column("Count", _count, kind="integer", description="How often it happened", priority=1),
+    ),
+)

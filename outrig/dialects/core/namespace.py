@@ -1,0 +1,68 @@
+"""Namespace: where names live, and which mesh they belong to (label `kuma.io/mesh`).
+
+Refuses a mesh other than `default`: no other exists yet, so nobody could vouch for its members.
+"""
+
+from typing import Final
+
+from pydantic import Field
+
+from outrig.dialects.columns import AGE
+from outrig.dialects.findings import NOT_SUPPORTED, Place
+from outrig.dialects.kind import Column, Kind, Scope
+from outrig.dialects.schema import Form
+from outrig.errors import Finding
+from outrig.model import Namespace
+from outrig.resources import Resource
+
+MESH_LABEL: Final = "kuma.io/mesh"
+DEFAULT_MESH: Final = "default"
+
+
+class NamespaceSpec(Form):
+    """Nothing that Outrig acts on."""
+
+    finalizers: list[str] = Field(default=[], description="Accepted as in Kubernetes; has no effect.")
+
+
+class NamespaceBody(Form):
+    """A namespace; what matters of it is its name and its labels."""
+
+    spec: NamespaceSpec = Field(default=NamespaceSpec(), description="What the namespace is to be.")
+
+
+def mesh_of(namespace: Resource) -> str:
+    """The name of the mesh that the namespace belongs to."""
+    return namespace.labels.get(MESH_LABEL) or DEFAULT_MESH
+
+
+def _findings(resource: Resource) -> tuple[Finding, ...]:
+    mesh = mesh_of(resource)
+    if mesh == DEFAULT_MESH:
+        return ()
+    label = Place(resource.key, "metadata.labels")[MESH_LABEL]
+    return (label.error(NOT_SUPPORTED, f"there is no mesh {mesh!r}", f"only {DEFAULT_MESH!r} is supported yet"),)
+
+
+def _compile(resource: Resource, scope: Scope) -> tuple[Namespace, ...]:  # noqa: ARG001 - a Namespace *is* the scope
+    return (Namespace(resource.key, resource.key.name, mesh_of(resource)),)
+
+
+def _status(resource: Resource) -> str:
+    return "Terminating" if resource.deleting else "Active"
+
+
+NAMESPACE: Final = Kind(
+    group="",
+    name="Namespace",
+    plural="namespaces",
+    singular="namespace",
+    short_names=("ns",),
+    versions=("v1",),
+    schema=NamespaceBody,
+    namespaced=False,
+    strategic_merge=True,
+    columns=(Column("Status", _status, description="Active, or Terminating while it is being deleted"), AGE),
+    findings=_findings,
+    compile=_compile,
+)

@@ -1,0 +1,39 @@
+"""The `Ready` condition of an onboarded workload's entry: set it, and read from it what callers may do."""
+
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from outrig.dialects.conditions import Condition, condition_of, with_condition
+from outrig.model import Health
+from outrig.resources import Resource
+
+READY: Final = "Ready"
+
+
+class ReadyReason(StrEnum):
+    """Why a workload is ready, or is not. Only READY makes the condition true."""
+
+    READY = "Ready"
+    STARTING = "Starting"
+    UNHEALTHY = "Unhealthy"
+    DRAINING = "Draining"
+    DISCONNECTED = "Disconnected"
+
+
+def with_readiness(entry: Resource, reason: ReadyReason, *, now: datetime, message: str = "") -> Resource:
+    """The entry with its `Ready` condition set; the very same object if it says so already."""
+    condition = Condition(READY, reason is ReadyReason.READY, reason.value, message)
+    status = with_condition(entry.status, condition, now=now)
+    return entry if status is entry.status else replace(entry, status=status)
+
+
+def health_of(entry: Resource) -> Health:
+    """What the `Ready` condition means to callers; UNREADY as long as there is none."""
+    condition = condition_of(entry.status, READY)
+    if condition is None:
+        return Health.UNREADY
+    if condition.reason == ReadyReason.DRAINING:
+        return Health.DRAINING
+    return Health.READY if condition.status else Health.UNREADY

@@ -1,0 +1,72 @@
+"""Sidecar: what the proxies of some workloads listen on.
+
+One Sidecar applies to a workload, never a mixture: one whose selector fits, else one for the namespace, else one for
+the mesh; of several the oldest. Every listener is really bound: there is no iptables.
+"""
+
+from typing import Final
+
+from outrig.dialects import syntax
+from outrig.dialects.columns import AGE
+from outrig.dialects.istio.listeners import LISTENER_PROTOCOLS, import_of, target_of
+from outrig.dialects.istio.precedence import Level, level_of, rank_of
+from outrig.dialects.istio.sidecar_findings import findings
+from outrig.dialects.istio.sidecar_spec import EgressListener, IngressListener, SidecarBody, SidecarSpec
+from outrig.dialects.kind import Kind, Scope
+from outrig.dialects.schema import parse
+from outrig.model import Egress, Ingress, Policy, Protocol, ProxyShape, Selector, labels_of
+from outrig.resources import Resource
+
+OWN_NAMESPACE: Final = "."  # of whichever workload the mesh-wide Sidecar applies to
+
+
+def _compile(resource: Resource, scope: Scope) -> tuple[Policy[ProxyShape], ...]:  # noqa: ARG001 - asks for nothing
+    spec, namespace = parse(SidecarBody, resource).spec, resource.key.namespace
+    labels = spec.workload_selector.labels if spec.workload_selector else {}
+    level = level_of(namespace, has_selector=bool(labels))
+    mesh_wide = level is Level.MESH
+    reach = Selector(None if mesh_wide else namespace, labels_of(labels))
+    shape = _shape(spec, OWN_NAMESPACE if mesh_wide else namespace)
+    return (Policy(resource.key, reach, shape, rank_of(resource, level)),)
+
+
+def _shape(spec: SidecarSpec, own_namespace: str) -> ProxyShape:
+    ingress = (_ingress(item) for item in spec.ingress)
+    return ProxyShape(
+        ingress=tuple(item for item in ingress if item),
+        egress=tuple(_egress(item, own_namespace) for item in spec.egress),
+    )
+
+
+def _ingress(item: IngressListener) -> Ingress | None:
+    target = target_of(item.default_endpoint, item.port.number)
+    bind = syntax.canonical_ip(item.bind) or None
+    return Ingress(item.port.number, _protocol(item.port.protocol), target, bind) if target else None
+
+
+def _egress(item: EgressListener, own_namespace: str) -> Egress:
+    imports = (import_of(host, own_namespace=own_namespace) for host in item.hosts)
+    return Egress(
+        imports=tuple(one for one in imports if one),
+        port=item.port.number if item.port else None,
+        bind=syntax.canonical_ip(item.bind) or None,
+        protocol=_protocol(item.port.protocol if item.port else ""),
+    )
+
+
+def _protocol(name: str) -> Protocol:
+    return LISTENER_PROTOCOLS.get(name.lower(), Protocol.UNSPECIFIED)
+
+
+SIDECAR: Final = Kind(
+    group="networking.istio.io",
+    name="Sidecar",
+    plural="sidecars",
+    singular="sidecar",
+    categories=("istio-io", "networking-istio-io"),
+    versions=("v1", "v1beta1", "v1alpha3"),
+    schema=SidecarBody,
+    columns=(AGE,),
+    findings=findings,
+    compile=_compile,
+)

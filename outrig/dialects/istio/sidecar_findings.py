@@ -1,0 +1,172 @@
+"""What is wrong or doubtful with a Sidecar beyond its schema: Istio's rules, and what holds where there is no iptables.
+
+Sidecar in, all findings out.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from outrig.dialects import syntax
+from outrig.dialects.findings import (
+    ASSUMED,
+    BIND_CONFLICT,
+    DUPLICATE,
+    INVALID,
+    MISSING,
+    NO_PASSTHROUGH,
+    NOT_HONOURED,
+    NOT_SUPPORTED,
+    SELECTS_ALL,
+    UNREACHABLE,
+    Place,
+)
+from outrig.dialects.istio.bindings import bind_findings
+from outrig.dialects.istio.listeners import (
+    LISTENER_PROTOCOLS,
+    LOOPBACK,
+    UNSUPPORTED_PROTOCOLS,
+    WILDCARDS,
+    import_of,
+    target_of,
+)
+from outrig.dialects.istio.sidecar_spec import EgressListener, IngressListener, SidecarBody, SidecarPort, SidecarSpec
+from outrig.dialects.schema import parse
+from outrig.errors import Finding, did_you_mean
+from outrig.model import Address
+from outrig.resources import Resource
+
+_ENDPOINTS: Final = "127.0.0.1:PORT, [::1]:PORT, unix:///PATH or unix://@NAME"
+
+
+def findings(resource: Resource) -> tuple[Finding, ...]:
+    """All findings of a Sidecar that fits its schema."""
+    spec, place = parse(SidecarBody, resource).spec, Place(resource.key)
+    checks = (_whole, _outbound, _all_ingress, _all_egress, bind_findings)
+    return tuple(finding for check in checks for finding in check(place, spec))
+
+
+def _whole(place: Place, spec: SidecarSpec) -> Iterator[Finding]:
+    if not (spec.ingress or spec.egress or spec.outbound_traffic_policy or spec.inbound_connection_pool is not None):
+        yield place.error(MISSING, "empty configuration provided", "write ingress, egress or both")
+        return
+    if spec.workload_selector and not spec.workload_selector.labels:
+        yield (place / "workloadSelector").warning(SELECTS_ALL, "without labels it is for the whole namespace")
+    if not spec.ingress:
+        hint = "add an ingress listener for each port that is called"
+        yield (place / "ingress").warning(UNREACHABLE, "without ingress nothing can call the workloads", hint)
+    if not spec.egress:
+        hint = 'add an egress listener, for example with bind 127.0.0.2 and hosts ["./*"]'
+        yield (place / "egress").warning(UNREACHABLE, "without egress the workloads reach nothing in the mesh", hint)
+    if spec.inbound_connection_pool is not None:
+        yield (place / "inboundConnectionPool").warning(NOT_HONOURED, "has no effect yet")
+
+
+def _outbound(place: Place, spec: SidecarSpec) -> Iterator[Finding]:
+    policy, here = spec.outbound_traffic_policy, place / "outboundTrafficPolicy"
+    if policy and policy.egress_proxy:
+        yield (here / "egressProxy").error(NOT_SUPPORTED, "is not supported yet")
+    if policy and policy.mode == "ALLOW_ANY":
+        problem = "without iptables unknown hosts cannot be passed through: they are answered 502"
+        yield (here / "mode").warning(NO_PASSTHROUGH, problem, "the application can call such hosts directly")
+
+
+def _all_ingress(place: Place, spec: SidecarSpec) -> Iterator[Finding]:
+    yield from _repeated(place / "ingress", [item.port for item in spec.ingress])
+    for index, item in enumerate(spec.ingress):
+        yield from _ingress((place / "ingress")[index], item)
+
+
+def _all_egress(place: Place, spec: SidecarSpec) -> Iterator[Finding]:
+    yield from _repeated(place / "egress", [item.port for item in spec.egress])
+    for index, item in enumerate(spec.egress):
+        here = (place / "egress")[index]
+        if item.port is None and index != len(spec.egress) - 1:
+            yield here.error(INVALID, "only the last egress listener may be without a port")
+        yield from _egress(here, item)
+
+
+def _repeated(place: Place, ports: Sequence[SidecarPort | None]) -> Iterator[Finding]:
+    """Istio: ports are unique by number alone, whatever address they are bound to."""
+    seen: Counter[int] = Counter()
+    for index, port in enumerate(ports):
+        if port and seen[port.number]:
+            problem = f"port {port.number} is there twice; ports are unique whatever their bind"
+            yield (place[index] / "port").error(BIND_CONFLICT, problem, "put the hosts of both into one listener")
+        if port:
+            seen[port.number] += 1
+
+
+def _ingress(place: Place, item: IngressListener) -> Iterator[Finding]:
+    yield from _port(place / "port", item.port)
+    yield from _capture(place, item.capture_mode)
+    yield from _endpoint(place / "defaultEndpoint", item)
+    if item.tls is not None:
+        hint = "a PeerAuthentication sets the mode of mutual TLS"
+        yield (place / "tls").error(NOT_SUPPORTED, "is not supported yet", hint)
+    if item.connection_pool is not None:
+        yield (place / "connectionPool").warning(NOT_HONOURED, "has no effect yet")
+
+
+def _endpoint(place: Place, item: IngressListener) -> Iterator[Finding]:
+    if not item.default_endpoint:
+        problem = f"is not set: calls go to {LOOPBACK}:{item.port.number}"
+        yield place.warning(ASSUMED, problem, "write it down if the application listens there")
+        return
+    target = target_of(item.default_endpoint, item.port.number)
+    if target is None:
+        yield place.error(INVALID, f"{item.default_endpoint!r} is no endpoint", f"one of {_ENDPOINTS}")
+    elif isinstance(target, Address) and target.host in WILDCARDS:
+        hint = f"write {LOOPBACK}:{target.port}"
+        yield place.error(NOT_SUPPORTED, "the workload's own address is not supported as endpoint yet", hint)
+
+
+def _egress(place: Place, item: EgressListener) -> Iterator[Finding]:
+    yield from _capture(place, item.capture_mode)
+    yield from _hosts(place / "hosts", item.hosts)
+    if item.bind.startswith("unix://"):
+        yield (place / "bind").error(NOT_SUPPORTED, "unix sockets are not supported here yet", "write an IP address")
+        return
+    if item.bind and not syntax.is_ip(item.bind):
+        yield (place / "bind").error(INVALID, f"{item.bind!r} is no IP address", "for example 127.0.0.2")
+    if item.port is not None:
+        yield from _port(place / "port", item.port)
+
+
+def _port(place: Place, port: SidecarPort) -> Iterator[Finding]:
+    protocol = port.protocol.lower()
+    if port.number == 0:
+        yield (place / "number").error(MISSING, "a port number from 1 to 65535 is required")
+    if port.target_port:
+        yield (place / "targetPort").error(INVALID, "is deprecated and not honoured", "use defaultEndpoint on ingress")
+    if protocol in UNSUPPORTED_PROTOCOLS:
+        yield (place / "protocol").error(NOT_SUPPORTED, f"{port.protocol} is not supported yet")
+    elif protocol not in LISTENER_PROTOCOLS:
+        known = [name.upper() for name in LISTENER_PROTOCOLS if name]
+        hint = did_you_mean(port.protocol.upper(), known)
+        yield (place / "protocol").error(INVALID, f"{port.protocol!r} is no protocol", hint)
+
+
+def _capture(place: Place, mode: str) -> Iterator[Finding]:
+    if mode == "IPTABLES":
+        hint = "leave captureMode out: listeners are really bound"
+        yield (place / "captureMode").error(NOT_SUPPORTED, "there are no iptables to capture traffic with", hint)
+
+
+def _hosts(place: Place, hosts: Sequence[str]) -> Iterator[Finding]:
+    for index, host in enumerate(hosts):
+        if import_of(host, own_namespace=".") is None:
+            yield place[index].error(INVALID, f"{host!r} is not namespace/host", _host_hint(host, place))
+        elif host in hosts[:index]:
+            yield place[index].warning(DUPLICATE, f"host {host!r} is there twice")
+    included = [host for host in hosts if not host.startswith("~")]
+    if "*/*" in hosts and len(set(included)) > 1:
+        yield place.warning(DUPLICATE, "*/* brings in all that the others do")
+
+
+def _host_hint(host: str, place: Place) -> str:
+    namespace, slash, name = host.partition("/")
+    if slash and syntax.is_dns_label(name):
+        where = place.origin.namespace if namespace in (".", "*") else namespace
+        return f"write the whole host: {namespace}/{name}.{where}.svc.cluster.local"
+    return "for example ./*, */*, bookinfo/*.svc.cluster.local"

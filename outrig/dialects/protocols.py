@@ -1,0 +1,40 @@
+"""Protocol names as Istio and Kubernetes spell them, and what a proxy makes of each.
+
+Source: Istio's protocol selection: `appProtocol` first, then the prefix of the port's name, then well-known ports.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from outrig.model import Protocol
+
+PROTOCOLS: Final[Mapping[str, Protocol]] = MappingProxyType(
+    {
+        "http": Protocol.HTTP,
+        "grpc-web": Protocol.HTTP,
+        "http2": Protocol.HTTP2,
+        "grpc": Protocol.GRPC,
+        "https": Protocol.TLS,
+        "tls": Protocol.TLS,
+        "tcp": Protocol.TCP,
+        "mongo": Protocol.TCP,
+        "redis": Protocol.TCP,
+        "mysql": Protocol.TCP,
+    }
+)
+_KUBERNETES: Final[Mapping[str, Protocol]] = MappingProxyType(
+    {"kubernetes.io/h2c": Protocol.HTTP2, "kubernetes.io/ws": Protocol.HTTP, "kubernetes.io/wss": Protocol.TLS}
+)
+_TCP_PORTS: Final = frozenset({25, 53, 3306, 27017})  # servers that speak first: sniffing would wait for ever
+
+
+def protocol_of_port(number: int, name: str, app_protocol: str) -> Protocol:
+    """What a Service's port speaks. UNSPECIFIED if nobody said."""
+    word = (app_protocol or name).lower()
+    prefix = "grpc-web" if word.startswith("grpc-web-") else word.partition("-")[0]
+    for spelling in (word, prefix):
+        protocol = _KUBERNETES.get(spelling) or PROTOCOLS.get(spelling)
+        if protocol:
+            return protocol
+    return Protocol.TCP if number in _TCP_PORTS else Protocol.UNSPECIFIED

@@ -1,0 +1,87 @@
+"""The spellings that names, labels, hosts and addresses may have. Text in, yes or no out; nothing raises.
+
+Sources: Kubernetes' object names and label syntax (RFC 1123, RFC 1035), Istio's host names.
+"""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_HOST_LABEL = re.compile(r"[a-zA-Z0-9]([-_a-zA-Z0-9]{0,61}[a-zA-Z0-9])?")
+_SUBDOMAIN_PART = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
+_HEADER = re.compile(r"[-_A-Za-z0-9]+")
+
+
+def is_dns_label(text: str) -> bool:
+    """A name of lower-case letters, digits and `-`, at most 63 long (RFC 1123)."""
+    return _LABEL.fullmatch(text) is not None
+
+
+def is_service_name(text: str) -> bool:
+    """A DNS label that starts with a letter (RFC 1035), as Services are named."""
+    return _LABEL_1035.fullmatch(text) is not None
+
+
+def is_dns_subdomain(text: str) -> bool:
+    """Lower-case words joined by dots, at most 253 long: how most resources are named. Kubernetes bounds no word."""
+    return len(text) <= 253 and all(_SUBDOMAIN_PART.fullmatch(part) for part in text.split("."))
+
+
+def is_fqdn(text: str) -> bool:
+    """A host name with at least one dot, whose last label is not a number (else it looks like an address)."""
+    labels = text.removesuffix(".").split(".")
+    return (
+        len(text) <= 255
+        and len(labels) > 1
+        and not labels[-1].isdigit()
+        and all(_HOST_LABEL.fullmatch(label) for label in labels)
+    )
+
+
+def is_label_key(text: str) -> bool:
+    """`name` or `prefix/name`."""
+    prefix, slash, name = text.rpartition("/")
+    return _QUALIFIED.fullmatch(name) is not None and (is_dns_subdomain(prefix) if slash else True)
+
+
+def is_label_value(text: str) -> bool:
+    """Empty, or at most 63 letters, digits, `-`, `_`, `.` between letters or digits."""
+    return text == "" or _QUALIFIED.fullmatch(text) is not None
+
+
+def is_port_name(text: str) -> bool:
+    """At most 15 lower-case letters, digits and single inner `-`, with at least one letter (RFC 6335)."""
+    return len(text) <= 15 and _PORT_NAME.fullmatch(text) is not None
+
+
+def is_header_name(text: str) -> bool:
+    """An HTTP header name of letters, digits, `-` and `_`."""
+    return _HEADER.fullmatch(text) is not None
+
+
+def ip_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that the text spells, if it spells one. Zones (`fe80::1%eth0`) mean nothing beyond one machine."""
+    try:
+        return None if "%" in text else ip_address(text)
+    except ValueError:
+        return None
+
+
+def canonical_ip(text: str) -> str:
+    """An address in its one spelling; any other text as it is."""
+    return str(ip_of(text) or text)
+
+
+def is_ip(text: str) -> bool:
+    """An IPv4 or IPv6 address."""
+    return ip_of(text) is not None
+
+
+def port_of(text: str) -> int | None:
+    """The port number 1..65535 that the text spells in plain digits, if it does."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):
+        return None
+    return int(text) if text[0] != "0" and int(text) <= 65535 else None

@@ -1,0 +1,52 @@
+"""Network filters: what becomes of a connection once it is accepted."""
+
+from typing import Final
+
+from outrig.envoy import api
+from outrig.envoy.parts import ADS, Field, access_log, named
+
+_HCM: Final = "envoy.filters.network.http_connection_manager"
+_FOREVER: Final[Field] = {"seconds": 0}
+_WEBSOCKET: Final[Field] = {"upgrade_type": "websocket"}
+
+
+def requests_out(stat_prefix: str, routes: str) -> Field:
+    """Requests of the own application. Answers say `server: envoy`, so that people see who called for them."""
+    return named(_HCM, api.HttpConnectionManager(**_requests(stat_prefix, routes)))
+
+
+def requests_in(stat_prefix: str, routes: str) -> Field:
+    """Requests for the own application. It is told who called (x-forwarded-client-cert; a caller's own is dropped),
+    and its `server` header is left alone. Paths are normalised, so that a rule and the application see the same.
+    """
+    manager = api.HttpConnectionManager(
+        **_requests(stat_prefix, routes),
+        http2_protocol_options={"allow_connect": True},
+        server_header_transformation="PASS_THROUGH",
+        forward_client_cert_details="SANITIZE_SET",
+        set_current_client_cert_details={"uri": True},
+        normalize_path={"value": True},
+    )
+    return named(_HCM, manager)
+
+
+def bytes_to(stat_prefix: str, cluster: str) -> Field:
+    """Bytes, both ways. A connection is tried on other endpoints before any byte is sent."""
+    proxy = api.TcpProxy(
+        stat_prefix=stat_prefix,
+        cluster=cluster,
+        max_connect_attempts={"value": 3},
+        access_log=[access_log()],
+    )
+    return named("envoy.filters.network.tcp_proxy", proxy)
+
+
+def _requests(stat_prefix: str, routes: str) -> dict[str, object]:
+    return {
+        "stat_prefix": stat_prefix,
+        "rds": {"config_source": ADS, "route_config_name": routes},
+        "http_filters": [named("envoy.filters.http.router", api.Router())],
+        "access_log": [access_log()],
+        "upgrade_configs": [_WEBSOCKET],
+        "stream_idle_timeout": _FOREVER,
+    }

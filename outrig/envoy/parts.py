@@ -1,0 +1,54 @@
+"""Small pieces that several resources share: addresses, where configuration comes from, the access log."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from outrig.envoy import api
+from outrig.model import Address, Target
+
+Field = Mapping[str, object]  # a message inside another, as protobuf takes it
+
+ADS: Final[Field] = {"ads": {}, "resource_api_version": "V3"}
+
+# The text format of Istio's proxies: people read it and tools parse it. The guide shows its tail:
+# cluster, upstream local address, downstream local address, peer.
+ACCESS_LOG_FORMAT: Final = (
+    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
+    '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
+    '%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" '
+    '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% '
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
+)
+
+
+def named(name: str, message: api.Message) -> Field:
+    """An extension: its name and its configuration."""
+    return {"name": name, "typed_config": api.packed(message)}
+
+
+def access_log() -> Field:
+    """A line on stdout for every request, or connection where there are none."""
+    text = {"text_format_source": {"inline_string": ACCESS_LOG_FORMAT}}
+    return named("envoy.access_loggers.stdout", api.StdoutAccessLog(log_format=text))
+
+
+def refusals_log() -> Field:
+    """A line on stdout for a connection that no filter chain takes, such as plaintext where TLS is demanded."""
+    return {**access_log(), "filter": {"response_flag_filter": {"flags": ["NR"]}}}
+
+
+def socket_address(host: str, port: int) -> Field:
+    """An IP address and port."""
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def address_of(target: Target) -> Field:
+    """The address of an application."""
+    if isinstance(target, Address):
+        return socket_address(target.host, target.port)
+    return {"pipe": {"path": target.path}}
+
+
+def stat_name(name: str) -> str:
+    """A name as statistics carry it: dots would split it."""
+    return name.replace(".", "_")

@@ -1,0 +1,164 @@
+"""`outrig local`: start, look at, enter and end an emulator. A thin layer over `stage` and `client`."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from outrig.errors import OutrigError
+from outrig.local.client import LocalEcs
+from outrig.local.layout import default_directory
+from outrig.local.logs import follow, log_file
+from outrig.local.namespaces import NamespacesUnavailable
+from outrig.local.stage import Stage, staged
+
+app = typer.Typer(no_args_is_help=True, help="ECS on one machine.")
+
+SceneArgument = Annotated[Path, typer.Argument(help="a directory with scene.yaml")]
+DirOption = Annotated[Path | None, typer.Option("--dir", help="state directory; default under $XDG_STATE_HOME")]
+ContainerOption = Annotated[str | None, typer.Option("--container", help="default: the first that runs")]
+TaskArgument = Annotated[str, typer.Argument(help="task id, its beginning, a service or an instance")]
+
+
+@app.command()
+def up(scene: SceneArgument, directory: DirOption = None) -> None:
+    """Start a scene and leave it running."""
+    with _reported(), staged(scene, directory or default_directory(), typer.echo) as stage:
+        stage.run_steps(typer.echo)
+        stage.leave_running()
+        _introduce(stage, directory)
+
+
+@app.command()
+def run(scene: SceneArgument, directory: DirOption = None) -> None:
+    """Run a scene in the foreground; Ctrl-C ends all of it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _reported(), staged(scene, directory or default_directory(), typer.echo) as stage:
+        stage.run_steps(typer.echo)
+        _introduce(stage, directory)
+        typer.echo("Ctrl-C ends it")
+        stage.launcher.wait()
+        raise typer.Exit(1)
+
+
+@app.command()
+def down(directory: DirOption = None) -> None:
+    """End the emulator and everything in it."""
+    with _reported():
+        typer.echo("ended" if LocalEcs(directory).down() else "nothing was running")
+
+
+@app.command()
+def status(
+    directory: DirOption = None, output: Annotated[str, typer.Option("-o", "--output", help="text or json")] = "text"
+) -> None:
+    """Tasks, containers, pids, addresses, instances and published ports."""
+    with _reported():
+        document = LocalEcs(directory).status()
+    typer.echo(json.dumps(document, indent=2) if output == "json" else "\n".join(_lines(document)))
+
+
+@app.command(name="exec", context_settings={"ignore_unknown_options": True})
+def exec_(
+    task: TaskArgument,
+    command: Annotated[list[str], typer.Argument(help="what to run, after --")],
+    container: ContainerOption = None,
+    directory: DirOption = None,
+) -> None:
+    """Run a command in a task's container, with its environment and user."""
+    with _reported():
+        raise typer.Exit(LocalEcs(directory).exec(task, command, container=container))
+
+
+@app.command()
+def logs(
+    task: TaskArgument,
+    container: ContainerOption = None,
+    directory: DirOption = None,
+    follow_on: Annotated[bool, typer.Option("-f", "--follow")] = False,
+) -> None:
+    """Print what a container has written; tasks that stopped are found too."""
+    with _reported():
+        for chunk in follow(log_file(LocalEcs(directory).status(), task, container), on=follow_on):
+            sys.stdout.write(chunk)
+            sys.stdout.flush()
+
+
+@app.command()
+def kill(
+    task: TaskArgument,
+    container: ContainerOption = None,
+    directory: DirOption = None,
+    number: Annotated[str, typer.Option("--signal", help="name or number")] = "KILL",
+) -> None:
+    """Signal a container's or instance's main process, and nothing else."""
+    with _reported():
+        name = LocalEcs(directory).kill(task, container=container, number=_signal(number))
+        typer.echo(f"signalled {name}")
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def aws(arguments: Annotated[list[str], typer.Argument(help="for aws, after --")], directory: DirOption = None) -> None:
+    """Run the real `aws` against the emulator as its administrator."""
+    with _reported():
+        environment = {**os.environ, **LocalEcs(directory).aws_environment()}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"
+    raise typer.Exit(subprocess.run(["aws", *arguments], env=environment, check=False).returncode)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turn our errors into one message and an exit status: 2 where the machine does not allow namespaces."""
+    try:
+        yield
+    except NamespacesUnavailable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    except OutrigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        raise typer.Exit(130) from error
+
+
+def _signal(text: str) -> int:
+    try:
+        return int(text) if text.isdigit() else int(signal.Signals[f"SIG{text.upper().removeprefix('SIG')}"])
+    except KeyError as error:
+        raise typer.BadParameter(f"unknown signal {text!r}") from error
+
+
+def _introduce(stage: Stage, directory: Path | None) -> None:
+    option = f" --dir {shlex.quote(str(directory))}" if directory else ""
+    typer.echo("\nready")
+    if stage.scene.kubeconfig:
+        typer.echo(f"  export KUBECONFIG={shlex.quote(stage.scene.kubeconfig)}")
+    for name, value in stage.emulator.aws_environment().items():
+        typer.echo(f"  export {name}={value}")
+    if stage.scene.hints:
+        typer.echo("try:")
+    for hint in stage.scene.hints:
+        typer.echo(f"  {hint}")
+    typer.echo(f"end it: outrig local down{option}")
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    for instance in document["instances"]:
+        ports = " ".join(f"{name}=127.0.0.1:{port}" for name, port in instance["published"].items())
+        state = "ready" if instance["ready"] else "starting"
+        yield f"instance {instance['name']}  {instance['address']}  {state}  pid {instance['pid']}  {ports}".rstrip()
+    for task in document["tasks"]:
+        state = f"{task['lastStatus']}  {task['address']}  {task['stoppedReason']}".rstrip()
+        yield f"task {task['id']}  {task['group']}  {state}"
+        for one in task["containers"]:
+            yield f"  {one['name']}  {one['status']}  pid {one['pid']}  exit {one['exitCode']}  {one['log']}"
+    if not document["instances"] and not document["tasks"]:
+        yield "no tasks, no instances"

@@ -1,0 +1,90 @@
+"""A whole mesh as frozen data, and the questions `view` asks of one.
+
+`Mesh` answers them by looking at everything: plain, and what the index of `compile` is measured against.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from outrig.model.facts import Group
+from outrig.model.policy import Policy
+from outrig.model.proxy import Import, ProxyShape
+from outrig.model.service import Service
+from outrig.model.tls import PeerTls
+from outrig.model.workload import Workload
+
+
+class Surroundings(Protocol):
+    """What deciding the configuration of one proxy needs to know of its mesh. Order of answers means nothing."""
+
+    @property
+    def name(self) -> str:
+        """The mesh's name."""
+        ...
+
+    @property
+    def domain(self) -> str:
+        """Its trust domain."""
+        ...
+
+    @property
+    def trusted(self) -> bool:
+        """Whether there is an authority by which members can know each other."""
+        ...
+
+    def shapes_for(self, workload: Workload) -> Iterable[Policy[ProxyShape]]:
+        """The proxy shapes that choose the workload."""
+        ...
+
+    def tls_for(self, workload: Workload) -> Iterable[Policy[PeerTls]]:
+        """The transport demands that choose the workload."""
+        ...
+
+    def services_for(self, wanted: Import) -> Iterable[Service]:
+        """The services an import names; `exclude` does not matter here."""
+        ...
+
+    def identities_of(self, service: Service) -> tuple[str, ...]:
+        """Whom callers accept as this service, sorted: the identities of the groups that could be behind it, and
+        of the workloads that are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """One mesh: everything its members are told."""
+
+    name: str
+    domain: str
+    authorities: tuple[str, ...] = ()
+    services: tuple[Service, ...] = ()
+    groups: tuple[Group, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    shapes: tuple[Policy[ProxyShape], ...] = ()
+    peer_tls: tuple[Policy[PeerTls], ...] = ()
+
+    @property
+    def trusted(self) -> bool:
+        return bool(self.authorities)
+
+    def shapes_for(self, workload: Workload) -> Iterable[Policy[ProxyShape]]:
+        return [policy for policy in self.shapes if policy.applies_to.matches(workload.namespace, workload.labels)]
+
+    def tls_for(self, workload: Workload) -> Iterable[Policy[PeerTls]]:
+        return [policy for policy in self.peer_tls if policy.applies_to.matches(workload.namespace, workload.labels)]
+
+    def services_for(self, wanted: Import) -> Iterable[Service]:
+        return [service for service in self.services if wanted.fits(service.namespace, service.host)]
+
+    def identities_of(self, service: Service) -> tuple[str, ...]:
+        if service.selector is None:
+            return ()
+        groups = (g.identities for g in self.groups if service.selector.could_match(g.namespace, g.labels))
+        present = (workload.identities for workload in self.workloads_of(service))
+        return tuple(sorted({identity for some in (*groups, *present) for identity in some}))
+
+    def workloads_of(self, service: Service) -> list[Workload]:
+        """The workloads behind a service."""
+        chosen = service.selector
+        return [] if chosen is None else [w for w in self.workloads if chosen.matches(w.namespace, w.labels)]

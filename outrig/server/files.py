@@ -1,0 +1,150 @@
+"""What the control plane writes to its data directory for others to use: certificates, kubeconfig, ports.
+
+In: authorities and settings. Out: files, each replaced as a whole and, where it holds a key, for its owner only.
+"""
+
+import base64
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import yaml
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from outrig.api.serving import Tls
+from outrig.ca.authorities import Authorities, KeyPair
+
+ADMIN_LIFETIME = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """The data directory and the names in it."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """The store."""
+        return self.path / "outrig.db"
+
+    @property
+    def agents_tls(self) -> Tls:
+        """For the agents' ports: clients are control identities."""
+        return Tls(self._tls("server.pem"), self._tls("server-key.pem"), self._tls("control-ca.pem"))
+
+    @property
+    def api_tls(self) -> Tls:
+        """For the API: clients are users."""
+        return Tls(self._tls("server.pem"), self._tls("server-key.pem"), self._tls("clients-ca.pem"))
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.path / "kubeconfig"
+
+    @property
+    def onboarding_root(self) -> Path:
+        """What agents get as ONBOARDING_AGENT_ROOT_CERTS."""
+        return self.path / "onboarding-root.pem"
+
+    @property
+    def admin_token(self) -> Path:
+        """A bearer token of the administrator."""
+        return self.path / "admin-token"
+
+    def prepare(self) -> None:
+        """Make the directory, for its owner only."""
+        for directory in (self.path, self.path / "tls"):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write_roots(self, authorities: Authorities) -> None:
+        """The roots that others need, none of them secret."""
+        _write(self._tls("control-ca.pem"), authorities.control.pem, 0o644)
+        _write(self._tls("clients-ca.pem"), authorities.clients.pem, 0o644)
+        _write(self.onboarding_root, authorities.control.pem, 0o644)
+
+    def write_server(self, pair: KeyPair) -> None:
+        """The control plane's own certificate and key."""
+        _write(self._tls("server-key.pem"), pair.key, 0o600)
+        _write(self._tls("server.pem"), pair.certificate.chain, 0o644)
+
+    def write_ports(self, ports: Mapping[str, int]) -> None:
+        """The ports in use."""
+        _write(self.path / "ports.json", json.dumps(ports, indent=2) + "\n", 0o644)
+
+    def write_kubeconfig(self, authorities: Authorities, *, port: int, now: datetime) -> None:
+        """A kubeconfig of the administrator, by client certificate; one that still serves is left as it is."""
+        server = f"https://127.0.0.1:{port}"
+        if self.kubeconfig.exists() and _serves(self.kubeconfig, authorities, server, now):
+            return
+        admin = authorities.issue_client("admin", group="outrig:admins", lifetime=ADMIN_LIFETIME)
+        _write(self.kubeconfig, kubeconfig(authorities.control.pem, admin, server), 0o600)
+
+    def write_admin_token(self, token: str) -> None:
+        """The administrator's bearer token."""
+        _write(self.admin_token, token + "\n", 0o600)
+
+    def _tls(self, name: str) -> Path:
+        return self.path / "tls" / name
+
+
+def kubeconfig(root: str, user: KeyPair, server: str) -> str:
+    """A kubeconfig with one cluster, one user, one context, all called `outrig` or after the user."""
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": "outrig", "cluster": {"server": server, "certificate-authority-data": _base64(root)}},
+        ],
+        "users": [
+            {
+                "name": "admin",
+                "user": {
+                    "client-certificate-data": _base64(user.certificate.chain),
+                    "client-key-data": _base64(user.key),
+                },
+            }
+        ],
+        "contexts": [{"name": "outrig", "context": {"cluster": "outrig", "user": "admin", "namespace": "default"}}],
+        "current-context": "outrig",
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False)
+    return text
+
+
+def _serves(path: Path, authorities: Authorities, server: str, now: datetime) -> bool:
+    """Whether a kubeconfig reaches this control plane with a certificate that holds for a while yet."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+        root = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        certificate = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
+        certificate.verify_directly_issued_by(authorities.clients.certificate)
+    except (OSError, ValueError, TypeError, KeyError, IndexError, yaml.YAMLError, InvalidSignature):
+        return False
+    lasts = certificate.not_valid_after_utc - now > ADMIN_LIFETIME / 12
+    return lasts and root == authorities.control.pem and cluster["server"] == server
+
+
+def server_hosts(advertised: tuple[str, ...]) -> tuple[str, ...]:
+    """The names and addresses in the server certificate: those advertised, and those of this machine."""
+    return tuple(dict.fromkeys((*advertised, socket.gethostname(), "localhost", "127.0.0.1", "::1")))
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
+    temporary.replace(path)

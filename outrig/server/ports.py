@@ -1,0 +1,51 @@
+"""The HTTP ports: which application is served where, under which certificate. A port set to `off` is not opened."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+from outrig.api.serving import Serving, Tls, serve
+from outrig.server.files import DataDir
+from outrig.server.settings import OFF, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One port. `name` is its name in `ports.json`."""
+
+    name: str
+    app: ASGIApp
+    host: str
+    number: int
+    tls: Tls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Apps:
+    """The applications."""
+
+    agents: ASGIApp
+    api: ASGIApp
+    diagnostics: ASGIApp
+
+
+def ports_of(settings: Settings, apps: Apps, data: DataDir) -> list[Port]:
+    """All ports that the settings open. Plain HTTP never leaves loopback."""
+    ports = [
+        Port("agents", apps.agents, settings.bind, settings.agents_port, data.agents_tls),
+        Port("onboarding", apps.agents, settings.bind, settings.onboarding_port, data.agents_tls),
+        Port("diagnostics", apps.diagnostics, settings.diagnostics_bind, settings.diagnostics_port),
+        Port("apiHttp", apps.api, "127.0.0.1", settings.api_http_port),
+        Port("apiHttps", apps.api, settings.api_bind, settings.api_https_port, data.api_tls),
+    ]
+    return [port for port in ports if port.number != OFF]
+
+
+async def open_ports(ports: Sequence[Port], stack: AsyncExitStack) -> dict[str, Serving]:
+    """Serve on all of them until the stack closes. Raises CannotServe."""
+    return {
+        port.name: await stack.enter_async_context(serve(port.app, host=port.host, port=port.number, tls=port.tls))
+        for port in ports
+    }

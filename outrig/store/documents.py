@@ -1,0 +1,104 @@
+"""Resources as JSON documents, and copies of them.
+
+In: a `Resource`. Out: a text holding all of it but its key, and back; what comes back is equal and shares nothing
+with what went in. Refuses (`TypeError`, `ValueError`) what JSON cannot hold and times without a zone: those are
+mistakes of the program, the API has parsed what users wrote long before.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from outrig.resources import Key, Owner, Resource
+
+
+def encode(resource: Resource) -> str:
+    """The document of a resource."""
+    return _text(_fields(resource))
+
+
+def decode(key: Key, document: str) -> Resource:
+    """The resource of that key whose document this is."""
+    fields = json.loads(document)
+    fields["owners"] = tuple(_owner(*owner) for owner in fields["owners"])
+    fields["finalizers"] = tuple(fields["finalizers"])
+    fields["created"] = _read_instant(fields["created"])
+    fields["deleting"] = _read_instant(fields["deleting"])
+    return Resource(key=key, **fields)
+
+
+def detached(resource: Resource) -> Resource:
+    """An equal resource that shares nothing mutable with this one."""
+    return replace(
+        resource,
+        body=_copy(resource.body),
+        status=_copy(resource.status),
+        labels=dict(resource.labels),
+        annotations=dict(resource.annotations),
+    )
+
+
+def same_json(one: object, other: object) -> bool:
+    """Whether two values are the same JSON: 1, 1.0 and true are not, other orders of the same fields are."""
+    return json.dumps(one, sort_keys=True, default=_plain) == json.dumps(other, sort_keys=True, default=_plain)
+
+
+def as_utc(instant: datetime) -> datetime:
+    """The same instant in UTC. Raises ValueError for a time without a zone."""
+    if instant.tzinfo is None:
+        raise ValueError(f"a time without a zone: {instant.isoformat()}")
+    return instant.astimezone(UTC)
+
+
+def _text(value: object) -> str:
+    # ASCII keeps every string, lone surrogates included, whatever the encoding of the database.
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: object) -> dict[Any, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"JSON cannot hold a {type(value).__name__}")
+
+
+def _fields(resource: Resource) -> dict[str, Any]:
+    return {
+        "body": resource.body,
+        "status": resource.status,
+        "labels": dict(resource.labels),
+        "annotations": dict(resource.annotations),
+        "owners": [_owner_fields(owner) for owner in resource.owners],
+        "finalizers": resource.finalizers,
+        "uid": resource.uid,
+        "generation": resource.generation,
+        "revision": resource.revision,
+        "created": _write_instant(resource.created),
+        "deleting": _write_instant(resource.deleting),
+    }
+
+
+def _owner_fields(owner: Owner) -> list[Any]:
+    key = owner.key
+    return [[key.group, key.kind, key.mesh, key.namespace, key.name], owner.uid, owner.api_version, owner.controller]
+
+
+def _owner(key: list[str], uid: str, api_version: str, controller: bool) -> Owner:
+    return Owner(Key(*key), uid, api_version, controller)
+
+
+def _write_instant(instant: datetime | None) -> str | None:
+    return as_utc(instant).isoformat() if instant else None
+
+
+def _read_instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copy(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_copy(part) for part in value]
+    return value

@@ -1,0 +1,80 @@
+"""What may be doubtful about a proxy's listeners, as findings: codes OUT601 to OUT609."""
+
+from outrig.errors import Finding, Severity
+from outrig.model import Service
+from outrig.resources import Key
+
+
+def nothing_imported(origin: Key, path: str, host: str, home: str) -> Finding:
+    """An import that names a host finds none."""
+    problem = f"there is no service {host!r}"
+    hint = f"is there such a Service, and is it exported to namespace {home!r}?"
+    return Finding("OUT601", origin, path, problem, hint, Severity.WARNING)
+
+
+def port_not_imported(origin: Key, path: str, service: Service, port: int) -> Finding:
+    """An import that names a service is on a listener whose port it lacks."""
+    has = ", ".join(str(p.number) for p in service.ports) or "none"
+    problem = f"{service.host} has no port {port}, so it cannot be called here"
+    return Finding("OUT602", origin, path, problem, f"its ports: {has}", Severity.WARNING)
+
+
+def address_taken(origin: Key, path: str, address: str, holder: str) -> Finding:
+    """Two things want to listen on one address; the later one does not."""
+    problem = f"{address} is taken by {holder}, so the proxy does not listen here"
+    return Finding("OUT603", origin, path, problem, "choose another bind or port")
+
+
+def port_twice(origin: Key, path: str, port: int) -> Finding:
+    """Two ingress listeners have one port number."""
+    return Finding("OUT603", origin, path, f"an earlier ingress has port {port}", "ingress ports differ in number")
+
+
+def name_taken(origin: Key, path: str, name: str, *, by: str, wanted: str) -> Finding:
+    """Two services claim a name; the later one is not reached by it."""
+    problem = f"{name!r} leads to {by}, not to {wanted}"
+    return Finding("OUT604", origin, path, problem, f"call {wanted} by its full name", Severity.WARNING)
+
+
+def host_hidden(origin: Key, path: str, hidden: Service) -> Finding:
+    """Two services have one host; the later one is not reached at all."""
+    problem = f"{hidden.origin} has the host {hidden.host!r}, which another service has already"
+    hint = "import only the namespace of the one that is meant"
+    return Finding("OUT604", origin, path, problem, hint, Severity.WARNING)
+
+
+def not_by_host(origin: Key, path: str, service: Service) -> Finding:
+    """A service of bytes on a listener of requests."""
+    problem = f"{service.host} does not speak HTTP, which this listener does, so it cannot be called here"
+    hint = "give it an egress with a port and bind of its own"
+    return Finding("OUT605", origin, path, problem, hint, Severity.WARNING)
+
+
+def one_of_many(origin: Key, path: str, taken: Service, others: int) -> Finding:
+    """Several services on a listener of bytes, which leads to one only."""
+    problem = f"a TCP listener leads to one service: {taken.host}; {others} more cannot be called here"
+    return Finding("OUT606", origin, path, problem, "give each an egress with a bind of its own", Severity.WARNING)
+
+
+def leads_nowhere(origin: Key, path: str) -> Finding:
+    """A listener of bytes without a service."""
+    problem = "no service is imported, so the proxy does not listen here"
+    return Finding("OUT606", origin, path, problem, "import one service with this port", Severity.WARNING)
+
+
+def no_way_out(origin: Key) -> Finding:
+    """Unknown hosts cannot be let through: nothing redirects traffic, so its destination is not known."""
+    problem = "a call to an unknown host gets 502: without redirection its destination is not known"
+    return Finding("OUT607", origin, "outboundTrafficPolicy", problem, "import the services it calls", Severity.WARNING)
+
+
+def no_shape(origin: Key) -> Finding:
+    """Nothing says what a proxy is to listen on."""
+    problem = "no Sidecar chooses this workload, so its proxy listens on nothing"
+    return Finding("OUT608", origin, "", problem, "add one whose selector fits its labels", Severity.WARNING)
+
+
+def no_authority(origin: Key, mesh: str) -> Finding:
+    """A mesh without a certificate authority."""
+    problem = f"mesh {mesh!r} has no certificate authority yet, so the proxy listens on nothing"
+    return Finding("OUT609", origin, "", problem, severity=Severity.WARNING)

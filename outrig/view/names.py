@@ -1,0 +1,52 @@
+"""Under which names each imported service is called on one listener."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from outrig.model import Service
+from outrig.view.imports import Imported
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A name that two services claim: it leads to the first."""
+
+    name: str
+    first: Service
+    second: Service
+
+
+def claim_names(found: Sequence[Imported], home: str) -> tuple[list[tuple[str, ...]], list[Taken]]:
+    """The names of each service, in the order of `found`, and the claims that came too late.
+
+    No service loses its own host to another's short name; otherwise who comes first keeps a name.
+    """
+    owner: dict[str, int] = {}
+    late = []
+    for names in (_hosts, _names, _local_names):
+        for position, one in enumerate(found):
+            for name in names(one.service, home):
+                first = owner.setdefault(name, position)
+                if first != position:
+                    late.append(Taken(name, found[first].service, one.service))
+    claimed: list[list[str]] = [[] for _ in found]
+    for name, position in owner.items():
+        claimed[position].append(name)
+    return [tuple(names) for names in claimed], late
+
+
+def _hosts(service: Service, home: str) -> Iterator[str]:  # noqa: ARG001 - like its siblings
+    yield _as_domain(service.host)
+
+
+def _names(service: Service, home: str) -> Iterator[str]:  # noqa: ARG001 - like its siblings
+    return map(_as_domain, service.names)
+
+
+def _local_names(service: Service, home: str) -> Iterator[str]:
+    return map(_as_domain, service.local_names if service.namespace == home else ())
+
+
+def _as_domain(name: str) -> str:
+    """As Envoy compares it: in lower case, an IPv6 address in brackets."""
+    return f"[{name}]" if ":" in name and not name.startswith("[") else name.lower()

@@ -1,0 +1,135 @@
+"""The data of a view. Every policy is resolved in it, every name chosen; it says nothing twice.
+
+Listener, cluster and route names are Istio's, which dashboards and people know (docs/envoy-configuration.md).
+"""
+
+from dataclasses import dataclass, field
+
+from outrig.errors import Finding
+from outrig.model import Protocol, Target, TlsMode
+from outrig.resources import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A port on which the proxy receives for its application."""
+
+    bind: str
+    port: int
+    protocol: Protocol
+    target: Target
+    tls: TlsMode
+
+    @property
+    def listener(self) -> str:
+        """The name of its listener."""
+        return f"{self.bind}_{self.port}"
+
+    @property
+    def cluster(self) -> str:
+        """The name of the cluster that is the application, and of the routes to it."""
+        return f"inbound|{self.port}||"
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether members may send requests. A port of which nobody said what it speaks takes requests and bytes."""
+        return self.protocol.is_http or self.takes_anything
+
+    @property
+    def takes_anything(self) -> bool:
+        """Whether nobody said what the port speaks."""
+        return self.protocol is Protocol.UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Destination:
+    """One port of one service: what endpoints are assigned to. Two services may claim the same host."""
+
+    service: Key
+    host: str
+    port: int
+
+    @property
+    def name(self) -> str:
+        """The name of its load assignment."""
+        return f"outbound|{self.port}||{self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A destination as this proxy calls it.
+
+    `requests`: the listener tells requests apart, otherwise it forwards bytes. `http`: the other side takes requests,
+    which decides how the connection introduces itself. `identities`: whom to accept there, any of them.
+    """
+
+    destination: Destination
+    requests: bool
+    http: bool
+    identities: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of its cluster. A listener whose protocol is not the service's gets a cluster of its own."""
+        return self.destination.name if self.requests == self.http else self._variant
+
+    @property
+    def _variant(self) -> str:
+        return f"outbound|{self.destination.port}|{'http' if self.requests else 'tcp'}|{self.destination.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """The names, without ports, under which a cluster is called on one listener."""
+
+    name: str
+    domains: tuple[str, ...]
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOutbound:
+    """An address on which requests are taken and routed by Host. `routes` names its route configuration."""
+
+    bind: str
+    port: int
+    routes: str
+    hosts: tuple[VirtualHost, ...]
+
+    @property
+    def listener(self) -> str:
+        """The name of its listener."""
+        return f"{self.bind}_{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpOutbound:
+    """An address on which connections are taken, all for one cluster."""
+
+    bind: str
+    port: int
+    cluster: str
+
+    @property
+    def listener(self) -> str:
+        """The name of its listener."""
+        return f"{self.bind}_{self.port}"
+
+
+Outbound = HttpOutbound | TcpOutbound
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyView:
+    """All that one proxy is to do. `upstreams` are sorted by name.
+
+    No part of its equality: `findings`, and `imports`, the patterns (namespace, host) of services it looked for.
+    """
+
+    mesh: str
+    domain: str
+    inbound: tuple[Inbound, ...] = ()
+    outbound: tuple[Outbound, ...] = ()
+    upstreams: tuple[Upstream, ...] = ()
+    findings: tuple[Finding, ...] = field(default=(), compare=False)
+    imports: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
