@@ -56,26 +56,26 @@ class Admission:
 
     async def join(self, request: JoinRequest, peer: Peer, now: datetime) -> JoinResponse:
         """Register the task that is calling and give it certificates. Raises Refused."""
+        self._slow_down(peer)
         async with self._reporting(request, now):
-            self._slow_down(peer)
             wanted = check_request(request)
             evidence = Evidence(request.aws, request.ecs, wanted.csr, self._authorities.audience)
             self._attestor.check(evidence, now)
             key = self._read_key(wanted.csr)
             known = await self._use_nonce(request, now)
             task = await self._attestor.verify(evidence, fresh=known)
-        async with self._reporting(request, now, task):
-            self._check_addresses(wanted, task, peer)
+        async with self._reporting(request, now, task=task):
+            self._check_addresses(wanted, task, peer=peer)
             holder = self._authorities.identify(peer.certificate, now) if peer.certificate else None
             newcomer = Newcomer(request, wanted, task, key, requests.key_hash(key), holder)
             async with self._store.transaction() as tx:
-                enrolled = await enrol(tx, newcomer, self._authorities, now)
+                enrolled = await enrol(tx, newcomer, authorities=self._authorities, now=now)
         audit.admitted(newcomer, enrolled)
         return self._response(enrolled, now)
 
     @asynccontextmanager
     async def _reporting(
-        self, request: JoinRequest, now: datetime, task: VerifiedTask | None = None
+        self, request: JoinRequest, now: datetime, *, task: VerifiedTask | None = None
     ) -> AsyncIterator[None]:
         """Whatever is refused within is logged, and told to the namespace; the store's troubles become refusals."""
         try:
@@ -84,7 +84,7 @@ class Admission:
             except (Unavailable, Conflict, AlreadyExists) as error:
                 raise _not_now(str(error)) from None
         except Refused as refused:
-            audit.refused(request, refused, task)
+            audit.refused(request, refused, task=task)
             who = f"{task.account}/{task.role_name}" if task else ""
             await self._denials.record(group_key(request), refused, who=who, now=now)
             raise
@@ -110,7 +110,7 @@ class Admission:
                 raise NonceRefused("aws.nonce", "is unknown, used or expired", "ask for a new challenge", retry_after=1)
             return bool(await tx.live_keys(request.ecs.task_arn, now))
 
-    def _check_addresses(self, wanted: Wanted, task: VerifiedTask, peer: Peer) -> None:
+    def _check_addresses(self, wanted: Wanted, task: VerifiedTask, *, peer: Peer) -> None:
         if task.address not in wanted.ips or not set(wanted.ips) <= set(task.addresses):
             problem = f"{', '.join(wanted.ips) or 'none of type VPC'}: not the task's, which ECS says is {task.address}"
             raise AddressRefused("addresses", problem, "advertise the address of the task's network interface")

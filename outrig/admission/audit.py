@@ -27,7 +27,7 @@ def admitted(newcomer: Newcomer, enrolled: Enrolled) -> None:
     )
 
 
-def refused(request: JoinRequest, refusal: Refused, task: VerifiedTask | None) -> None:
+def refused(request: JoinRequest, refusal: Refused, *, task: VerifiedTask | None) -> None:
     """A caller was turned away. `claimed…` is its own word, shown shortened and escaped."""
     structlog.get_logger("audit").warning(
         "join",

@@ -30,36 +30,42 @@ class Denials:
 
     async def record(self, group: Key, refused: Refused, *, who: str, now: datetime) -> None:
         """Tell the group's namespace that `who` (empty if unknown) was refused. Outages and bad form are no denials."""
-        if refused.status not in (403, 409) or self._rate.take(group.namespace, time.monotonic()) > 0:
+        if refused.status not in (403, 409):
             return
         try:
+            if not (refused.proven or await self._store.get(group)):
+                return
+            # Budgets apart, so that callers nobody knows cannot use up what is there to tell of known ones.
+            if self._rate.take(f"{group.namespace} {refused.proven}", time.monotonic()) > 0:
+                return
             async with self._store.transaction() as tx:
                 await self._write(tx, group, refused, who=who, now=now)
         except OutrigError as error:
             _log.warning("no Event for refusal %s: %s", refused.reference, error)
 
     async def _write(self, tx: Transaction, group: Key, refused: Refused, *, who: str, now: datetime) -> None:
-        involved = await tx.get(group)
-        if not (involved or refused.proven) or not await tx.get(Key("", "Namespace", "", "", group.namespace)):
+        if not await tx.get(Key("", "Namespace", "", "", group.namespace)):
             return
-        key = _key(group, refused, who)
+        involved, key = await tx.get(group), _key(group, refused, who=who)
         before = await tx.get(key)
         body = _body(group, refused, uid=involved.uid if involved else "", now=now)
         if before is None:
-            await self._forget_old(tx, group.namespace, now)
+            await _forget(tx, group.namespace, before=now - self._lifetime)
             await tx.create(Resource(key, body=body))
         else:
-            again = {"firstTimestamp": before.body["firstTimestamp"], "count": before.body["count"] + 1}
+            again = {"firstTimestamp": before.body.get("firstTimestamp"), "count": before.body.get("count", 0) + 1}
             await tx.update(replace(before, body={**body, **again}))
 
-    async def _forget_old(self, tx: Transaction, namespace: str, now: datetime) -> None:
-        for event in await tx.list(Query(kinds=(("", "Event"),), namespace=namespace)):
-            if event.body.get("reason") == REASON and event.body["lastTimestamp"] < _time(now - self._lifetime):
-                await tx.delete(event.key)
+
+async def _forget(tx: Transaction, namespace: str, *, before: datetime) -> None:
+    for event in await tx.list(Query(kinds=(("", "Event"),), namespace=namespace)):
+        last_seen = str(event.body.get("lastTimestamp") or "")
+        if event.body.get("reason") == REASON and last_seen < _time(before):
+            await tx.delete(event.key)
 
 
-def _key(group: Key, refused: Refused, who: str) -> Key:
-    digest = hashlib.sha256("\n".join((refused.code, who)).encode()).hexdigest()
+def _key(group: Key, refused: Refused, *, who: str) -> Key:
+    digest = hashlib.sha256("\n".join((group.name, refused.code, who)).encode()).hexdigest()
     return Key("", "Event", "", group.namespace, f"{group.name[:200].rstrip('-.')}.{digest[:16]}")
 
 

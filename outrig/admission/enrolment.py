@@ -75,17 +75,17 @@ def group_key(request: JoinRequest) -> Key:
     return Key(WORKLOAD_GROUP.group, WORKLOAD_GROUP.name, "", request.namespace, request.workload_group)
 
 
-async def enrol(tx: Transaction, newcomer: Newcomer, authorities: Authorities, now: datetime) -> Enrolled:
+async def enrol(tx: Transaction, newcomer: Newcomer, *, authorities: Authorities, now: datetime) -> Enrolled:
     """Register the caller and sign its certificates. Raises Refused."""
     mesh = await _mesh(tx, newcomer, authorities)
     held = await _registration(tx, newcomer)
-    await _check_key(tx, newcomer, held, now)
-    policy = "" if held and await _is_live(tx, held, now) else await _policy(tx, newcomer)
-    stored = await _refresh(tx, held, newcomer) if held else await _create(tx, newcomer)
-    await _keep_entry(tx, stored, newcomer, now)
-    control, workload = _issue(stored, newcomer, authorities, mesh)
+    await _check_key(tx, newcomer, held=held, now=now)
+    policy = "" if held and await _is_live(tx, held, now=now) else await _policy(tx, newcomer)
+    stored = await _refresh(tx, held, newcomer=newcomer) if held else await _create(tx, newcomer)
+    await _keep_entry(tx, stored, newcomer=newcomer, now=now)
+    control, workload = _issue(stored, newcomer, authorities=authorities, mesh=mesh)
     for issued in (control, workload):
-        await tx.add_identity(_row(issued, stored, newcomer))
+        await tx.add_identity(_row(issued, stored, newcomer=newcomer))
     return Enrolled(stored, control, workload, policy)
 
 
@@ -108,29 +108,29 @@ async def _registration(tx: Transaction, newcomer: Newcomer) -> Resource | None:
     return held
 
 
-async def _check_key(tx: Transaction, newcomer: Newcomer, held: Resource | None, now: datetime) -> None:
+async def _check_key(tx: Transaction, newcomer: Newcomer, *, held: Resource | None, now: datetime) -> None:
     owner = await tx.task_of_key(newcomer.key_hash, now)
     if owner not in (None, newcomer.task.task_arn):
         raise KeyReused("csr", "its key belongs to another task", "make a key in each task", detail=str(owner))
-    pinned = await _pinned(tx, newcomer.task.task_arn, held, now)
-    if not pinned or newcomer.key_hash in pinned or _holds(newcomer.holder, held, pinned):
+    pinned = await _pinned(tx, newcomer.task.task_arn, held=held, now=now)
+    if not pinned or newcomer.key_hash in pinned or _holds(newcomer.holder, held, pinned=pinned):
         return
     hint = "renew with the key the task joined with, or present its control identity; the old key expires by itself"
     raise KeyPinned("csr", "this task has joined with another key", hint)
 
 
-async def _pinned(tx: Transaction, task: str, held: Resource | None, now: datetime) -> frozenset[str]:
+async def _pinned(tx: Transaction, task: str, *, held: Resource | None, now: datetime) -> frozenset[str]:
     """The one key of the task: that of its newest certificate, while unexpired."""
     live = await tx.live_keys(task, now)
     issued = await tx.identities(held.uid) if held else ()
     return live & {issued[0].key_hash} or live if issued else live
 
 
-def _holds(holder: ControlPeer | None, held: Resource | None, pinned: frozenset[str]) -> bool:
+def _holds(holder: ControlPeer | None, held: Resource | None, *, pinned: frozenset[str]) -> bool:
     return holder is not None and held is not None and holder.name.uid == held.uid and holder.key_hash in pinned
 
 
-async def _is_live(tx: Transaction, held: Resource, now: datetime) -> bool:
+async def _is_live(tx: Transaction, held: Resource, *, now: datetime) -> bool:
     return any(identity.not_after > now for identity in await tx.identities(held.uid))
 
 
@@ -156,7 +156,7 @@ async def _create(tx: Transaction, newcomer: Newcomer) -> Resource:
     return await tx.create(registration(await _group(tx, newcomer), newcomer.aws, _report(newcomer)))
 
 
-async def _refresh(tx: Transaction, held: Resource, newcomer: Newcomer) -> Resource:
+async def _refresh(tx: Transaction, held: Resource, *, newcomer: Newcomer) -> Resource:
     """The registration with what the agent says of itself now; identity and snapshot of the group stay."""
     said = registration(group_of(held), newcomer.aws, _report(newcomer)).spec["registration"]
     return await tx.update(replace(held, body={"spec": {**held.spec, "registration": said}}))
@@ -170,7 +170,7 @@ def _report(newcomer: Newcomer) -> AgentReport:
     )
 
 
-async def _keep_entry(tx: Transaction, stored: Resource, newcomer: Newcomer, now: datetime) -> None:
+async def _keep_entry(tx: Transaction, stored: Resource, *, newcomer: Newcomer, now: datetime) -> None:
     """There is a WorkloadEntry of this registration; an existing one stays as it is."""
     owner = Owner(stored.key, stored.uid, f"{stored.key.group}/{WORKLOAD_AUTO_REGISTRATION.versions[0]}")
     task = newcomer.task
@@ -183,7 +183,7 @@ async def _keep_entry(tx: Transaction, stored: Resource, newcomer: Newcomer, now
         raise RegistrationTaken(str(entry.key), "was made by somebody else", "delete it")
 
 
-def _issue(stored: Resource, newcomer: Newcomer, authorities: Authorities, mesh: str) -> tuple[Issued, Issued]:
+def _issue(stored: Resource, newcomer: Newcomer, *, authorities: Authorities, mesh: str) -> tuple[Issued, Issued]:
     """The control identity and the workload identity; the latter's service account is the remembered group's."""
     namespace, template = stored.key.namespace, parse(WorkloadGroupBody, group_of(stored)).spec.template
     account = template.service_account or DEFAULT_ACCOUNT
@@ -192,7 +192,7 @@ def _issue(stored: Resource, newcomer: Newcomer, authorities: Authorities, mesh:
     return control, workload
 
 
-def _row(issued: Issued, stored: Resource, newcomer: Newcomer) -> Identity:
+def _row(issued: Issued, stored: Resource, *, newcomer: Newcomer) -> Identity:
     return Identity(
         digest=issued.digest,
         serial=issued.serial,

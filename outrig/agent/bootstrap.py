@@ -116,7 +116,13 @@ def _xds_cluster(control_plane: str, server: XdsServer) -> dict[str, Any]:
 def _resolution(server: XdsServer) -> dict[str, Any]:
     if _is_address(server.host):
         return {"type": "STATIC"}
-    return {"type": "STRICT_DNS", "dns_refresh_rate": "5s", "respect_dns_ttl": True}
+    # A name with both kinds of address must not hide a control plane that listens on the older kind only.
+    return {
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "V4_PREFERRED",
+        "dns_refresh_rate": "5s",
+        "respect_dns_ttl": True,
+    }
 
 
 def _endpoint(server: XdsServer) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Drain:
     """The way out."""
 
-    def __init__(self, envoy: Envoy, admin: Admin, link: Link, status: Status) -> None:
+    def __init__(self, envoy: Envoy, admin: Admin, *, link: Link, status: Status) -> None:
         self._envoy, self._admin, self._link, self._status = envoy, admin, link, status
 
     async def run(self, bound: float) -> None:

@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 class Link:
     """The agent's one stream. `identity`: a client context with the present control identity."""
 
-    def __init__(self, control_plane: ControlPlane, membership: Membership, status: Status,
+    def __init__(self, control_plane: ControlPlane, membership: Membership, *, status: Status,
                  identity: Callable[[], ssl.SSLContext]) -> None:  # fmt: skip
         self._control_plane, self._membership, self._status = control_plane, membership, status
         self._identity = identity

@@ -37,7 +37,7 @@ async def run(setup: Setup) -> int:
         status = Status()
         async with probe.serving(status, setup.readiness_port) as port:
             _announce(setup, version, directory.path, port)
-            return await Sidecar(setup, directory, status, binary=binary, envoy_version=version).run()
+            return await Sidecar(setup, directory, status=status, binary=binary, envoy_version=version).run()
 
 
 class Stop:
@@ -56,14 +56,14 @@ class Stop:
 class Sidecar:
     """One task's agent. Construct without I/O; `run()` once."""
 
-    def __init__(self, setup: Setup, directory: rundir.RunDirectory, status: Status, *,
+    def __init__(self, setup: Setup, directory: rundir.RunDirectory, *, status: Status,
                  binary: str, envoy_version: str) -> None:  # fmt: skip
         self._setup, self._directory, self._status, self._binary = setup, directory, status, binary
         key = directory.key()
         self._control_plane = ControlPlane(setup.onboarding.endpoint, setup.roots)
         joiner = Joiner(self._control_plane, setup.onboarding, key=key, task=setup.task, envoy_version=envoy_version)
         self._membership = Membership(Installer(joiner, key, directory, setup.onboarding), status)
-        self._link = Link(self._control_plane, self._membership, status, self._identity)
+        self._link = Link(self._control_plane, self._membership, status=status, identity=self._identity)
         self._admin = Admin(str(directory.path / bootstrap.ADMIN_SOCKET))
         self._envoy: envoy.Envoy | None = None
 
@@ -96,7 +96,7 @@ class Sidecar:
                 present = self._directory.read(bootstrap.BOOTSTRAP)
                 if self._envoy is None:
                     self._envoy = envoy.Envoy(self._command(joined))
-                    watcher = Watcher(self._envoy, self._admin, self._status)
+                    watcher = Watcher(self._envoy, self._admin, status=self._status)
                     for part in (self._envoy.run(), watcher.run(), self._link.run(), self._say_memory_when_ready()):
                         parts.create_task(part)
                 elif present != started_with:
@@ -113,7 +113,7 @@ class Sidecar:
 
     async def _drain(self) -> None:
         if self._envoy is not None:
-            drain = Drain(self._envoy, self._admin, self._link, self._status)
+            drain = Drain(self._envoy, self._admin, link=self._link, status=self._status)
             await drain.run(float(self._setup.drain_seconds))
 
     def _identity(self) -> ssl.SSLContext:

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Watcher:
     """Keeps `status` true to what Envoy and the application do."""
 
-    def __init__(self, envoy: Envoy, admin: Admin, status: Status) -> None:
+    def __init__(self, envoy: Envoy, admin: Admin, *, status: Status) -> None:
         self._envoy, self._admin, self._status = envoy, admin, status
         self._silent = 0
 

@@ -223,6 +223,8 @@ def _config(app: ASGIApp, limits: Limits) -> Config:
         lifespan="off",
         log_config=None,
         access_log=False,
+        ws_max_size=1024 * 1024,
+        ws_per_message_deflate=False,  # compression keeps hundreds of kilobytes for every open connection
         proxy_headers=False,
         interface="asgi3",
         timeout_keep_alive=int(limits.idle),

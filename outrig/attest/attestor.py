@@ -15,11 +15,9 @@ from outrig.attest.sts import Sts
 from outrig.attest.task import VerifiedTask
 from outrig.attest.tasks import Task, Tasks
 
-_PATIENCE = 2.0  # seconds a caller waits for its turn
-
 
 class AwsAttestor:
-    """Turns evidence into a verified task. Use as an async context manager, or `close` it."""
+    """Turns evidence into a verified task. `close` it."""
 
     def __init__(self, settings: AttestSettings, *, sts: Sts, aws: Aws, regions: Mapping[str, str]) -> None:
         self._settings, self._sts, self._regions = settings, sts, regions
@@ -46,7 +44,7 @@ class AwsAttestor:
     async def verify(self, evidence: Evidence, *, fresh: bool) -> VerifiedTask:
         """The task that made the proof. `fresh`: ask for everything anew. Raises Refused."""
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self._settings.patience.total_seconds()):
                 await self._turns.acquire()
         except TimeoutError:
             problem = "too many callers are being checked"

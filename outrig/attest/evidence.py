@@ -79,8 +79,9 @@ def check_date(proof: AwsProof, now: datetime, settings: AttestSettings) -> None
     if not now - settings.oldest <= dated <= now + settings.furthest:
         apart = abs((dated - now).total_seconds())
         problem = f"the caller's clock says {_clock(dated)}, the control plane's {_clock(now)}: {apart:.0f} s apart"
-        bounds = f"{settings.oldest.seconds} s behind to {settings.furthest.seconds} s ahead is accepted"
-        raise ClockSkew("aws.amzDate", problem, f"set the clock that is wrong; {bounds}")
+        oldest, furthest = settings.oldest.total_seconds(), settings.furthest.total_seconds()
+        hint = f"set the clock that is wrong; {oldest:.0f} s behind to {furthest:.0f} s ahead is accepted"
+        raise ClockSkew("aws.amzDate", problem, hint)
 
 
 def _clock(when: datetime) -> str:

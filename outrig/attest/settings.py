@@ -23,7 +23,9 @@ class AttestSettings:
     sts_timeout: timedelta = timedelta(seconds=5)
     """How long one question to STS may take in all."""
     parallel: int = 16
-    """How many identities are checked with AWS at once; others wait a little, then get 503."""
+    """How many identities are checked with AWS at once; others wait, then get 503."""
+    patience: timedelta = timedelta(seconds=2)
+    """How long such a caller waits for its turn."""
     aws_endpoint_url: str = ""
     """Ask this URL in place of every AWS endpoint; for ECS on one machine. The Host header stays the real one."""
 

@@ -49,7 +49,7 @@ class Sts:
             raise AwsUnavailable("aws", "STS cannot be reached now", retry_after=5, detail=detail) from None
         if status == 200 and kind == "text/xml":
             return read_caller(body, partition=partition)
-        raise _refusal(status, kind, body, evidence)
+        raise _refusal(status, kind, body=body, audience=evidence.audience)
 
     async def _send(self, evidence: Evidence) -> tuple[int, str, bytes]:
         host = request.sts_host(evidence.proof.region)
@@ -79,7 +79,7 @@ def _media_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _refusal(status: int, kind: str, body: bytes, evidence: Evidence) -> ProofRefused | AwsUnavailable:
+def _refusal(status: int, kind: str, *, body: bytes, audience: str) -> ProofRefused | AwsUnavailable:
     found = _CODE.search(body)
     code = found[1].decode() if found else "no code"
     detail = f"STS answered {status} {kind}: {code}"
@@ -87,7 +87,7 @@ def _refusal(status: int, kind: str, body: bytes, evidence: Evidence) -> ProofRe
         return AwsUnavailable("aws", "STS gave no usable answer", retry_after=10, detail=detail)
     hint = (
         "expired credentials, a wrong session token, or a proof made for another control plane, nonce or key; "
-        f"this control plane is {evidence.audience}"
+        f"this control plane is {audience}"
     )
     return ProofRefused("aws", "STS did not accept the proof", hint, detail=detail)
 

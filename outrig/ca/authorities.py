@@ -148,13 +148,13 @@ async def open_authorities(store: Store, settings: CaSettings | None = None, *, 
             uri, lifetime = f"spiffe://{domain}" if domain else "", settings.authority_lifetime
             return write_authority(new_authority(f"Outrig {name}", now=now, lifetime=lifetime, uri=uri))
 
-        body = await _read_or_create(store, "Authority", name, lambda: {**made(), "trustDomain": domain})
+        body = await _read_or_create(store, _key("Authority", name), make=lambda: {**made(), "trustDomain": domain})
         if body["trustDomain"] != domain:
             hint = "certificates of it are in use; set it back"
             raise TrustDomainChanged(name, f"its trust domain is {body['trustDomain']}, not {domain}", hint)
         return read_authority({**body})
 
-    plane = await _read_or_create(store, "ControlPlane", "self", lambda: {"clusterId": secrets.token_hex(8)})
+    plane = await _read_or_create(store, _key("ControlPlane", "self"), make=_new_cluster)
     return Authorities(
         cluster_id=str(plane["clusterId"]),
         control=await authority("control"),
@@ -165,8 +165,7 @@ async def open_authorities(store: Store, settings: CaSettings | None = None, *, 
     )
 
 
-async def _read_or_create(store: Store, kind: str, name: str, make: Callable[[], Json]) -> Json:
-    key = Key(INTERNAL, kind, "", "", name)
+async def _read_or_create(store: Store, key: Key, *, make: Callable[[], Json]) -> Json:
     try:
         async with store.transaction() as tx:
             stored = await tx.get(key)
@@ -175,6 +174,14 @@ async def _read_or_create(store: Store, kind: str, name: str, make: Callable[[],
         if winner := await store.get(key):
             return winner.body
         raise
+
+
+def _key(kind: str, name: str) -> Key:
+    return Key(INTERNAL, kind, "", "", name)
+
+
+def _new_cluster() -> Json:
+    return {"clusterId": secrets.token_hex(8)}
 
 
 def _general_name(host: str) -> x509.GeneralName:

@@ -30,7 +30,7 @@ def run(data_dir: DataDir = None, config: File = None, set_: Set = None) -> None
     from outrig.server.run import run as run_control_plane
 
     settings = _settings(data_dir, config, set_)
-    raise typer.Exit(asyncio.run(run_control_plane(settings)))
+    asyncio.run(run_control_plane(settings))
 
 
 @app.command("settings")

@@ -34,4 +34,16 @@ def main() -> int:
     except OutrigError as error:
         print(error, file=sys.stderr)
         return 2
+    except ExceptionGroup as group:  # from within a group of loops
+        known, rest = group.split(OutrigError)
+        if known is None or rest is not None:
+            raise
+        print(*leaves(known), sep="\n", file=sys.stderr)
+        return 2
     return 0
+
+
+def leaves(group: ExceptionGroup[OutrigError]) -> list[OutrigError]:
+    """The errors in a group, however deep."""
+    nested = (leaves(each) if isinstance(each, ExceptionGroup) else [each] for each in group.exceptions)
+    return [error for errors in nested for error in errors]

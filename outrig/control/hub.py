@@ -1,6 +1,6 @@
 """From changes in the store to marks in the mailboxes of the proxies they concern, and to no one else.
 
-In: the store's changes, in bursts as they come. Out: marked mailboxes, snapshots, and how far each proxy has come.
+In: bursts of changes (`following`). Out: marked mailboxes, snapshots, and how far each proxy has come.
 A lone change goes out at once. What a change did not reach is neither looked at nor encoded nor sent.
 If `run` fails, the task group above fails with it: there is no half-alive hub.
 """
@@ -11,19 +11,16 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-import structlog
-
-from outrig.kit.aio import jittered_backoff
-from outrig.resources import Key, Resource
+from outrig.control.following import Burst
+from outrig.model import Trust
+from outrig.resources import Key
 from outrig.snapshot import ProxyId, Snapshot, TypeUrl
-from outrig.store.protocol import Change, ChangeType, Gone, Listing, Query, Unavailable
+from outrig.store.protocol import Change, ChangeType
 from outrig.xds.mailbox import Mailbox
 from outrig.xds.subscription import Rejection
 
 Dirty = Mapping[ProxyId, Mapping[TypeUrl, set[str]]]
 Verdict = Callable[[ProxyId, tuple[Rejection, ...]], None]
-
-_log = structlog.get_logger(__name__)
 
 
 class World(Protocol):
@@ -37,13 +34,9 @@ class World(Protocol):
         """What the proxy should have now; None if there is no such proxy."""
         ...
 
-
-class Source(Protocol):
-    """The part of a store that is read here."""
-
-    async def list(self, query: Query) -> Listing: ...
-
-    def watch(self, query: Query, after: int) -> AsyncIterator[Sequence[Change]]: ...
+    def trust(self, trust: Trust) -> Dirty:
+        """Take in what a mesh trusts."""
+        ...
 
 
 class _Acceptance:
@@ -84,10 +77,9 @@ class Hub:
     """
 
     def __init__(
-        self, world: World, source: Source, *, query: Query, on_verdict: Verdict = lambda _proxy, _rejections: None
+        self, world: World, bursts: AsyncIterator[Burst], *, on_verdict: Verdict = lambda _proxy, _rejections: None
     ) -> None:
-        self._world, self._source, self._query, self._on_verdict = world, source, query, on_verdict
-        self._known: dict[Key, Resource] = {}
+        self._world, self._bursts, self._on_verdict = world, bursts, on_verdict
         self._readers: dict[ProxyId, set[Mailbox]] = defaultdict(set)
         self._verdicts: dict[ProxyId, tuple[Rejection, ...]] = {}
         self._acceptances: set[_Acceptance] = set()
@@ -101,19 +93,16 @@ class Hub:
         return self._revision + self._lift
 
     async def run(self) -> None:
-        """Follow the store until cancelled."""
-        delays = jittered_backoff(first=0.1, ceiling=5.0)
-        while True:
-            try:
-                await self._load()
-                async for burst in self._source.watch(self._query, self._revision):
-                    self._apply(burst, burst[-1].revision)
-                    delays = jittered_backoff(first=0.1, ceiling=5.0)
-            except Gone as gone:
-                _log.warning("the change log no longer reaches back; reading everything again", reason=str(gone))
-            except Unavailable as unavailable:
-                _log.warning("the store is away; proxies keep what they have", reason=str(unavailable))
-                await asyncio.sleep(next(delays))
+        """Take in bursts until cancelled. The first one is the whole state."""
+        async for burst in self._bursts:
+            self._take(burst)
+            if not self._ready.is_set():
+                self._ready.set()
+                self._wake_all()
+
+    def trust(self, trust: Trust) -> None:
+        """From now on a mesh trusts these authorities. To be called before `run`, and at each change."""
+        self._mark(self._world.trust(trust))
 
     async def wait_ready(self) -> None:
         """Until snapshots show the store's state."""
@@ -159,43 +148,26 @@ class Hub:
         finally:
             self._acceptances.discard(acceptance)
 
-    async def _load(self) -> None:
-        listing = await self._source.list(self._query)
-        changes = self._differences(listing)
-        self._lift = max(self._lift, self.stamp - listing.revision)
-        self._apply(changes, listing.revision)
-        self._ready.set()
+    def _take(self, burst: Burst) -> None:
+        self._lift = max(self._lift, self.stamp - burst.revision)
+        self._revision = burst.revision
+        for change in burst.changes:
+            if change.type is ChangeType.DELETED:
+                self._forget(change.resource.key)
+        self._mark(self._world.apply(burst.changes) if burst.changes else {})
+        self._begin_acceptances()
+
+    def _mark(self, dirty: Dirty) -> None:
+        for proxy, names in dirty.items():
+            for mailbox in self._readers.get(proxy, ()):
+                mailbox.mark(names, self.stamp)
+
+    def _wake_all(self) -> None:
         for mailboxes in self._readers.values():
             for mailbox in mailboxes:
                 mailbox.wake()
 
-    def _differences(self, listing: Listing) -> list[Change]:
-        """What happened since this hub last knew: all that is there, at first."""
-        found = {resource.key: resource for resource in listing.items}
-        gone = [Change(ChangeType.DELETED, last) for key, last in self._known.items() if key not in found]
-        for key, resource in found.items():
-            before = self._known.get(key)
-            if before is None:
-                gone.append(Change(ChangeType.ADDED, resource))
-            elif (before.uid, before.revision) != (resource.uid, resource.revision):
-                gone.append(Change(ChangeType.MODIFIED, resource))
-        return gone
-
-    def _apply(self, burst: Sequence[Change], revision: int) -> None:
-        dirty = self._world.apply(burst) if burst else {}
-        for change in burst:
-            if change.type is ChangeType.DELETED:
-                self._forget(change.resource.key)
-            else:
-                self._known[change.resource.key] = change.resource
-        self._revision = revision
-        for proxy, names in dirty.items():
-            for mailbox in self._readers.get(proxy, ()):
-                mailbox.mark(names, self.stamp)
-        self._begin_acceptances()
-
     def _forget(self, key: Key) -> None:
-        self._known.pop(key, None)
         self._verdicts.pop(ProxyId(f"{key.namespace}/{key.name}"), None)
 
     def _begin_acceptances(self) -> None:

@@ -23,6 +23,7 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from envoy.service.discovery.v3.discovery_pb2 import Resource
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 
 __all__ = [
     "Address",
@@ -41,6 +42,7 @@ __all__ = [
     "Router",
     "Secret",
     "StdoutAccessLog",
+    "Struct",
     "TcpProxy",
     "TlsInspector",
     "UpstreamTlsContext",

@@ -13,8 +13,9 @@ from outrig.model import Protocol, Target
 from outrig.view import Inbound, Upstream
 
 # What the metadata of endpoints says that take no TLS.
-PLAIN_ENDPOINT: Final[Field] = {"fields": {"tls": {"string_value": "off"}}}
+PLAIN_ENDPOINT: Final = api.Struct(fields={"tls": {"string_value": "off"}})
 
+_HTTP2_PROTOCOLS = frozenset({Protocol.HTTP2, Protocol.GRPC})
 _NO_LIMIT = {"value": 2**32 - 1}
 _LIMITS = {
     "thresholds": [
@@ -67,7 +68,7 @@ class Application:
 
 def applications(inbound: Inbound) -> list[Application]:
     """The application behind a port. One that speaks HTTP/1.1 may speak gRPC besides: it has two clusters."""
-    if inbound.protocol in (Protocol.HTTP2, Protocol.GRPC):
+    if inbound.protocol in _HTTP2_PROTOCOLS:
         return [Application(inbound.cluster, inbound.target, http2=True)]
     first = Application(inbound.cluster, inbound.target, http2=False)
     return [first, Application(grpc_cluster(inbound), inbound.target, http2=True)] if may_mix(inbound) else [first]
@@ -99,11 +100,14 @@ def application_cluster(application: Application) -> api.Cluster:
 
 
 def _speaks_http2(upstream: Upstream) -> bool:
-    return upstream.requests and upstream.http
+    """Members speak HTTP/2 to each other. Where nobody is a member the service's own protocol is spoken."""
+    if not (upstream.requests and upstream.takes_requests):
+        return False
+    return bool(upstream.identities) or upstream.protocol in _HTTP2_PROTOCOLS
 
 
 def _offers(upstream: Upstream) -> list[str]:
-    if not upstream.http:
+    if not upstream.takes_requests:
         return [tls.MESH_TCP]
     return [tls.MESH, "h2"] if upstream.requests else [tls.MESH]
 

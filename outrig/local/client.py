@@ -7,11 +7,11 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -22,7 +22,6 @@ from outrig.local.hostpids import host_pids, parent_of
 from outrig.local.layout import StateDirectory, default_directory
 
 _PATIENCE = 30.0
-_PAUSE = 0.02
 
 
 class NotRunning(OutrigError):
@@ -121,13 +120,18 @@ class LocalEcs:
         pid = self.launcher_pid()
         if pid is None:
             return False
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _PATIENCE
-        while self.launcher_pid() == pid:
-            if time.monotonic() > deadline:
-                raise LocalRefusal(str(self._state.path), f"the launcher, pid {pid}, does not end")
-            time.sleep(_PAUSE)
+        try:
+            launcher = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return False
+        try:
+            if self.launcher_pid() == pid:  # still the same process, and not another that got its pid
+                signal.pidfd_send_signal(launcher, signal.SIGTERM)
+            ended, _, _ = select.select([launcher], [], [], _PATIENCE)
+        finally:
+            os.close(launcher)
+        if not ended:
+            raise LocalRefusal(str(self._state.path), f"the launcher, pid {pid}, does not end")
         return True
 
     def _ask(self, request: Document, descriptors: Sequence[int] = ()) -> tuple[Document, list[int]]:

@@ -5,25 +5,31 @@ In: settings. Out: a running control plane, until SIGTERM or SIGINT. What serves
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+import socket
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any
+from typing import Final
 
-import structlog
 from starlette.applications import Starlette
 
 from outrig.admission.admission import Admission
 from outrig.admission.settings import AdmissionSettings
 from outrig.api.agents.join import join_routes
+from outrig.api.agents.stream import AgentStream
 from outrig.api.kube.app import kube_app
-from outrig.api.kube.callers import Authenticator
 from outrig.attest.attestor import open_attestor
 from outrig.ca.authorities import Authorities, open_authorities
+from outrig.control.following import follow
 from outrig.control.hub import Hub
+from outrig.control.reaper import Graces, Reaper
+from outrig.control.registry import Place, Registry
+from outrig.control.sessions import Sessions
+from outrig.control.status import Verdicts
 from outrig.control.world import World
+from outrig.kit.tasks import running
 from outrig.model import Trust
 from outrig.resources import Key
+from outrig.server.callers import authenticator
 from outrig.server.certificates import ServerCertificate
 from outrig.server.diagnostics import diagnostics_app
 from outrig.server.files import DataDir, server_hosts
@@ -31,15 +37,17 @@ from outrig.server.first_start import write_defaults
 from outrig.server.kinds import FOLLOWED, KINDS
 from outrig.server.logs import configure_logs
 from outrig.server.ports import Apps, open_ports, ports_of
-from outrig.server.sessions import identify_by
+from outrig.server.pruning import prune
 from outrig.server.settings import Settings, attest_settings, ca_settings
 from outrig.store.protocol import Query
 from outrig.store.sqlite import open_sqlite
 from outrig.xds.server import XdsServer
 
+READY: Final = "control plane ready"
 
-async def run(settings: Settings) -> int:
-    """Run until asked to stop; gives the exit status. Raises OutrigError where it cannot start."""
+
+async def run(settings: Settings) -> None:
+    """Run until asked to stop. Raises OutrigError where it cannot start."""
     configure_logs()
     stopping = _stop_requested()
     data = DataDir(settings.data_dir)
@@ -50,50 +58,38 @@ async def run(settings: Settings) -> int:
         await write_defaults(store)
         data.write_roots(authorities)
         certificate = ServerCertificate(authorities, data, server_hosts(settings.advertised_hosts))
-        hub = Hub(_world(authorities), store, query=Query(kinds=FOLLOWED))
-        xds = XdsServer(
-            hub,
-            certificate.credentials,
-            identify=identify_by(authorities, store),
-            address=f"{settings.bind}:{settings.xds_port}",
+        sessions, verdicts, reaper = Sessions(store, authorities), Verdicts(store), Reaper(store, _graces(settings))
+        hub = Hub(_world(authorities), follow(store, Query(kinds=FOLLOWED)), on_verdict=verdicts.note)
+        address = f"{settings.bind}:{settings.xds_port}"
+        xds = XdsServer(hub, certificate.credentials, identify=sessions.identify, address=address)
+        registry = Registry(store, hub, reaper=reaper, place=_place(settings), end_proxy=xds.end)
+        loops = (hub.run(), verdicts.run(), reaper.run(), registry.run(), prune(store), xds.run(), certificate.run())
+        await stack.enter_async_context(running(*loops))
+        await hub.wait_ready()
+        xds_port = await xds.wait_listening()
+
+        attestor = open_attestor(attest_settings(settings))
+        stack.push_async_callback(attestor.close)
+        known = AdmissionSettings(xds_port, settings.xds_host)
+        admission = Admission(known, store=store, attestor=attestor, authorities=authorities)
+        agents = [*join_routes(admission), AgentStream(registry, sessions.identify).route()]
+        gauges = {
+            "outrig_agents_connected": ("Agents whose stream is open.", lambda: float(registry.connected)),
+            "outrig_xds_streams": ("Open xDS streams.", lambda: float(xds.statistics().streams)),
+            "outrig_store_revision": ("The state that proxies are given.", lambda: float(hub.stamp)),
+        }
+        apps = Apps(
+            agents=Starlette(routes=agents),
+            api=kube_app(store, KINDS, authenticator(settings, data)),
+            diagnostics=diagnostics_app(is_ready=lambda: not stopping.is_set(), gauges=gauges),
         )
-        async with running(hub.run(), xds.run()) as tasks:
-            await hub.wait_ready()
-            xds_port = await xds.wait_listening()
-            admission = Admission(
-                AdmissionSettings(xds_port, settings.xds_host),
-                store=store,
-                attestor=open_attestor(attest_settings(settings)),
-                authorities=authorities,
-            )
-            apps = Apps(
-                agents=Starlette(routes=join_routes(admission)),
-                api=kube_app(store, KINDS, Authenticator(now=lambda: datetime.now(UTC))),
-                diagnostics=diagnostics_app(is_ready=lambda: True, gauges={}),
-            )
-            servings = await open_ports(ports_of(settings, apps, data), stack)
-            data.write_ports({"xds": xds_port, **{n: s.port for n, s in servings.items()}})
+        servings = await open_ports(ports_of(settings, apps, data), stack)
+        certificate.tell(serving.reload for serving in servings.values())
+        data.write_ports({"xds": xds_port, **{name: serving.port for name, serving in servings.items()}})
+        if "apiHttps" in servings:
             data.write_kubeconfig(authorities, port=servings["apiHttps"].port, now=datetime.now(UTC))
-            print("control plane ready", flush=True)
-            await stopping.wait()
-    return 0
-
-
-from contextlib import asynccontextmanager
-@asynccontextmanager
-async def running(*loops):
-    tasks = [asyncio.create_task(l) for l in loops]
-    try:
-        yield tasks
-    finally:
-        for t in tasks: t.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-def _stop_requested() -> asyncio.Event:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    return stopping
+        print(READY, flush=True)
+        await stopping.wait()
 
 
 def _world(authorities: Authorities) -> World:
@@ -103,3 +99,20 @@ def _world(authorities: Authorities) -> World:
         authority = authorities.mesh(mesh)
         world.trust(Trust(origin, mesh, domain, (authority.pem,) if authority else ()))
     return world
+
+
+def _graces(settings: Settings) -> Graces:
+    return Graces(
+        disconnected=settings.disconnect_grace.total_seconds(), removed=settings.absence_grace.total_seconds()
+    )
+
+
+def _place(settings: Settings) -> Place:
+    return Place(instance=socket.gethostname(), drain_bound=settings.drain_bound.total_seconds())
+
+
+def _stop_requested() -> asyncio.Event:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping

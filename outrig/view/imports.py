@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from outrig.model import Egress, Import, Protocol, Service, ServicePort, Surroundings
+from outrig.view.proxy import takes_requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,6 @@ def speaks_requests(declared: Protocol, ports: Iterable[Imported]) -> bool:
         return declared.is_http
     spoken = {found.port.protocol for found in ports}
     return not spoken or any(takes_requests(protocol) for protocol in spoken)
-
-
-def takes_requests(protocol: Protocol) -> bool:
-    """Whether a service port takes requests. One that does not say is taken to."""
-    return protocol.is_http or protocol is Protocol.UNSPECIFIED
 
 
 def imports_of(egress: Egress, home: str) -> list[Import]:

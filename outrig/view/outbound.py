@@ -8,9 +8,9 @@ from outrig.model import Address, Egress, Policy, ProxyShape, Service, Surroundi
 from outrig.resources import Key
 from outrig.view import findings
 from outrig.view.binds import Binds
-from outrig.view.imports import Imported, imported, imports_of, ports_of, speaks_requests, takes_requests
+from outrig.view.imports import Imported, imported, imports_of, ports_of, speaks_requests
 from outrig.view.names import claim_names
-from outrig.view.proxy import Destination, HttpOutbound, Outbound, TcpOutbound, Upstream, VirtualHost
+from outrig.view.proxy import Destination, HttpOutbound, Outbound, TcpOutbound, Upstream, VirtualHost, takes_requests
 
 DEFAULT_BIND = "127.0.0.1"
 
@@ -94,7 +94,7 @@ class OutboundSide:
         upstream = Upstream(
             destination=Destination(found.service.origin, found.service.host, found.port.number),
             requests=requests,
-            http=takes_requests(found.port.protocol),
+            protocol=found.port.protocol,
             identities=self.mesh.identities_of(found.service),
         )
         return self.upstreams.setdefault(upstream.name, upstream).name

@@ -59,23 +59,33 @@ class Destination:
 class Upstream:
     """A destination as this proxy calls it.
 
-    `requests`: the listener tells requests apart, otherwise it forwards bytes. `http`: the other side takes requests,
-    which decides how the connection introduces itself. `identities`: whom to accept there, any of them.
+    `requests`: the listener tells requests apart, otherwise it forwards bytes. `protocol`: what the service port speaks.
+    `identities`: whom to accept there, any of them; none where nobody behind the service has a certificate.
     """
 
     destination: Destination
     requests: bool
-    http: bool
+    protocol: Protocol
     identities: tuple[str, ...]
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether the other side takes requests; a port that does not say is taken to."""
+        return takes_requests(self.protocol)
 
     @property
     def name(self) -> str:
         """The name of its cluster. A listener whose protocol is not the service's gets a cluster of its own."""
-        return self.destination.name if self.requests == self.http else self._variant
+        return self.destination.name if self.requests == self.takes_requests else self._variant
 
     @property
     def _variant(self) -> str:
         return f"outbound|{self.destination.port}|{'http' if self.requests else 'tcp'}|{self.destination.host}"
+
+
+def takes_requests(protocol: Protocol) -> bool:
+    """Whether a service port takes requests. One that does not say is taken to."""
+    return protocol.is_http or protocol is Protocol.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,11 +74,10 @@ class Conversation:
         return response
 
     def is_quiet(self, snapshot: Snapshot) -> bool:
-        """Whether the client has asked for all there is and answered everything it was sent."""
-        return not any(
-            each.in_flight or each.review(snapshot.get(each.type_url, {})) or _lacks(each, snapshot)
-            for each in self._types.values()
-        )
+        """Whether the client has asked for all that serves it and answered everything it was sent."""
+        if any(_lacks(self._types[type_url], snapshot) for type_url in (CLUSTER, LISTENER, ROUTES)):
+            return False
+        return not any(each.in_flight or each.review(snapshot.get(each.type_url, {})) for each in self._types.values())
 
     def _addition(self, snapshot: Snapshot, stamp: int) -> Response | None:
         for type_url, each in self._types.items():

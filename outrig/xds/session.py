@@ -23,9 +23,10 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why a caller may not; told to the caller and logged."""
+    """Why a caller may not; told to the caller and logged. `rejoin`: joining again would help."""
 
     reason: str
+    rejoin: bool = False
 
 
 # From the client certificate (PEM), which the TLS layer has verified. Asked at the start of *every* stream, since a

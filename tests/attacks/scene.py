@@ -33,7 +33,7 @@ from outrig.attest.sts import Sts
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.resources import Key, Resource
 from outrig.store.memory import MemoryStore
-from outrig.store.protocol import Query
+from outrig.store.protocol import Query, Store
 from outrig.wire import proof as wire
 from outrig.wire.join import AwsProof
 
@@ -140,7 +140,7 @@ class AwsServer:
 class Plane:
     """A control plane: the real HTTP application, in this process. `certificate`: what its callers bring."""
 
-    store: MemoryStore
+    store: Store
     authorities: Authorities
     attestor: AwsAttestor
     client: httpx.AsyncClient
@@ -181,9 +181,14 @@ _aws = cache(Aws)  # loading botocore's data takes long; its clients hold nothin
 
 
 async def open_plane(
-    aws_url: str, *, sts: httpx.AsyncBaseTransport | None = None, aws: Any = None, **settings: Any
+    aws_url: str,
+    *,
+    sts: httpx.AsyncBaseTransport | None = None,
+    aws: Any = None,
+    store: Store | None = None,
+    **settings: Any,
 ) -> Plane:
-    store = MemoryStore()
+    store = store or MemoryStore()
     attest = AttestSettings(aws_endpoint_url=aws_url, **settings)
     planes: list[Plane] = []
 
@@ -210,7 +215,7 @@ async def open_plane(
     return planes[0]
 
 
-async def lay_out(store: MemoryStore) -> None:
+async def lay_out(store: Store) -> None:
     """The guide's namespace, WorkloadGroup and OnboardingPolicy."""
     labels = {"app": "ratings", "class": "ecs", "cloud": "aws"}
     workloads = [{"aws": {"accounts": [ACCOUNT], "ecs": {}}}]

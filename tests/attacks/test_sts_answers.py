@@ -3,12 +3,19 @@
 The answers here are made up, since neither AWS nor its emulator gives them.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from outrig.api.serving import Tls, serve
+from outrig.ca.authorities import open_authorities
+from outrig.store.memory import MemoryStore
 from outrig.wire import proof as wire
 from tests.attacks.scene import AwsServer, Caller, Credentials, Plane, RunningTask, lay_out, open_plane
 
@@ -266,3 +273,36 @@ async def test_an_endpoint_for_emulators_gets_the_real_host_header(sts: Sts, aws
     assert str(sts.asked[0].url) == "http://127.0.0.1:9/"
     assert sts.asked[0].headers["host"] == "sts.us-east-1.amazonaws.com"
     await plane.attestor.close()
+
+
+async def test_an_sts_that_never_answers_is_given_up_and_others_are_not_kept_waiting() -> None:
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silence, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        limits = {"sts_timeout": timedelta(seconds=0.3), "patience": timedelta(seconds=0.1), "parallel": 1}
+        plane = await open_plane(url, aws=Silent(), **limits)
+        answers = await asyncio.gather(*(plane.join(TASK) for _ in range(3)))
+        assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(503, "OUT130")] * 3
+        reasons = sorted(answer.json()["reason"] for answer in answers)
+        assert reasons == ["aws: STS cannot be reached now", *["too many callers are being checked"] * 2]
+        await plane.attestor.close()
+
+
+async def test_an_sts_whose_certificate_is_not_vouched_for_is_not_asked(tmp_path: Path) -> None:
+    authorities = await open_authorities(MemoryStore())
+    made = authorities.issue_server(["127.0.0.1"])
+    (tmp_path / "chain").write_text(made.certificate.chain)
+    (tmp_path / "key").write_text(made.key)
+    reached: list[Any] = []
+
+    async def record(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope)
+
+    async with serve(record, host="127.0.0.1", port=0, tls=Tls(tmp_path / "chain", tmp_path / "key")) as serving:
+        plane = await open_plane(f"https://127.0.0.1:{serving.port}", aws=Silent())
+        assert (await plane.join(TASK)).json()["code"] == "OUT130"
+        await plane.attestor.close()
+    assert reached == []

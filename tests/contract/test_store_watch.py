@@ -120,6 +120,24 @@ async def test_one_watcher_cannot_change_what_another_sees(store: Store) -> None
     assert (await seen(store, 1))[0].resource.body == {"spec": {"x": [1]}}
 
 
+async def test_changing_a_result_within_the_transaction_changes_neither_store_nor_watch(store: Store) -> None:
+    await create(store, resource("first"))
+    async with collecting(store) as watcher:
+        await watcher.wait_for(1)
+        async with store.transaction() as tx:
+            results = [
+                await tx.create(resource("a", body={"spec": {"x": [1]}})),
+                await tx.update(resource("a", body={"spec": {"x": [1], "y": 1}})),
+                await tx.delete(key("a")),
+                await tx.create(resource("a", body={"spec": {"x": [1]}})),
+            ]
+            for result in results:
+                result.body["spec"]["x"].append(2)
+        changes = await watcher.wait_for(5)
+    assert [change.resource.body["spec"]["x"] for change in changes[1:]] == [[1]] * 4
+    assert (await store.get(key("a"))).body == {"spec": {"x": [1]}}
+
+
 @pytest.mark.parametrize("after", [-1, 1, 1_000])
 async def test_a_revision_the_store_never_had_is_gone(store: Store, after: int) -> None:
     with pytest.raises(Gone):

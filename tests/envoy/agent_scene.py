@@ -200,6 +200,37 @@ async def get(port: int) -> int:
         writer.transport.abort()
 
 
+class Calls:
+    """What a load got: a status each, or 0 for a call that failed otherwise."""
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []
+        self.over = False
+
+    async def call(self, port: int) -> None:
+        while not self.over:
+            try:
+                self.answers.append(await get(port))
+            except (OSError, ValueError, IndexError):
+                self.answers.append(0)
+
+    async def more(self, number: int) -> None:
+        """Wait for that many answers from now on."""
+        wanted = len(self.answers) + number
+        await until(lambda: len(self.answers) >= wanted)
+
+
+@asynccontextmanager
+async def load(port: int) -> AsyncIterator[Calls]:
+    """Four callers, one new connection a call, until the end."""
+    calls = Calls()
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(4):
+            callers.create_task(calls.call(port))
+        yield calls
+        calls.over = True
+
+
 def free_port() -> int:
     import socket
 

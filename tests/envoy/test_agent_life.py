@@ -12,8 +12,8 @@ import pytest
 from cryptography.x509 import load_der_x509_csr
 
 from outrig.wire.stream import Ban, Bye, Rejoin, Renew, Report, State, Welcome, Withdrawn
-from tests.envoy.agent_scene import Agent, Scene, app, free_port, get, inbound, reported, scene, until
-from tests.unit.agent_server import SECRET, TOKEN, refusal
+from tests.envoy.agent_scene import Agent, Scene, app, free_port, get, inbound, load, reported, scene, until
+from tests.unit.agent_server import ONBOARDING, SECRET, TOKEN, refusal
 
 pytestmark = pytest.mark.slow
 
@@ -243,6 +243,25 @@ async def test_sigterm_drains_before_envoy_ends(world: Scene) -> None:
         assert agent.envoys() == []
 
 
+async def test_no_request_fails_through_a_renewal_and_a_drain(world: Scene) -> None:
+    """Peers call until they have let go, which the control plane says with `withdrawn`."""
+    async with app() as application, world.agent() as agent:
+        port = free_port()
+        inbound(world.board, port=port, app=application.port)
+        stream = await world.stream()
+        await reported(stream, State.READY)
+        async with load(port) as calls:
+            stream.send(Renew("tests want it"))
+            stream = await world.stream()
+            await calls.more(200)
+            agent.process.terminate()
+            await reported(stream, State.DRAINING)
+            await calls.more(200)
+        stream.send(Withdrawn(complete=True))
+        assert await agent.ended() == 0
+        assert set(calls.answers) == {200}
+
+
 async def test_a_drain_is_bounded_whatever_the_control_plane_and_the_requests_do(world: Scene) -> None:
     async with app() as application, world.agent(OUTRIG_DRAIN_SECONDS="1") as agent:
         port = free_port()
@@ -301,6 +320,14 @@ async def test_envoy_has_nothing_to_warn_of(world: Scene) -> None:
         assert "[warning]" not in agent.log
         assert "[critical]" not in agent.log
         assert "[error]" not in agent.log
+
+
+async def test_a_control_plane_given_by_name_is_found_by_agent_and_envoy(world: Scene) -> None:
+    by_name = ONBOARDING.format(port=world.plane.port).replace(
+        "host: 127.0.0.1", "host: localhost\n  transportSecurity: {tls: {sni: control-plane}}"
+    )
+    async with world.agent(ONBOARDING_CONFIG=by_name) as agent:
+        await agent.wait_ready()
 
 
 async def test_an_inbound_port_that_is_taken_is_named(world: Scene) -> None:

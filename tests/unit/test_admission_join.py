@@ -417,3 +417,17 @@ async def test_the_audit_log_names_who_what_and_why_and_no_secret(scene: Scene) 
     assert (lines[2]["code"], lines[2]["role_id"]) == ("OUT118", "AROAEXAMPLE")
     assert "secret-token" not in str(lines)
     assert "0" * 64 not in str(lines)
+
+
+async def test_strangers_cannot_use_up_the_events_that_tell_of_known_callers() -> None:
+    scene = await open_scene(MemoryStore(), events_per_minute=2)
+    for resource in (Resource(NAMESPACE), group()):
+        await scene.put(resource)
+    scene.attestor.refusal = ProofRefused("aws", "no")
+    for _ in range(5):
+        with pytest.raises(ProofRefused):
+            await scene.join(csr())
+    scene.attestor.refusal = None
+    with pytest.raises(PolicyRefused):
+        await scene.join(csr())
+    assert sorted(event.body["count"] for event in await scene.found("Event")) == [1, 2]

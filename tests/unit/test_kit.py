@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from outrig.errors import did_you_mean
 from outrig.kit.aio import jittered_backoff, take_all
 from outrig.kit.durations import duration, in_words
+from outrig.kit.tasks import running
 
 
 @given(st.integers(min_value=0, max_value=10**9))
@@ -44,3 +45,27 @@ def test_a_hint_names_the_closest_word_or_the_known_ones() -> None:
     assert did_you_mean("raitngs", ["ratings", "details"]) == "did you mean 'ratings'?"
     assert did_you_mean("xyz", ["ratings", "details"]) == "known: details, ratings"
     assert did_you_mean("xyz", []) == ""
+
+
+async def test_a_failing_loop_ends_the_block_with_its_failure() -> None:
+    async def fail() -> None:
+        raise RuntimeError("broken")
+
+    with pytest.raises(ExceptionGroup) as raised:
+        async with running(fail()):
+            await asyncio.Event().wait()
+    assert raised.group_contains(RuntimeError, match="broken")
+
+
+async def test_loops_are_ended_with_the_block_the_last_one_first() -> None:
+    ended: list[int] = []
+
+    async def loop(number: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    async with running(loop(1), loop(2)):
+        await asyncio.sleep(0)
+    assert ended == [2, 1]

@@ -208,9 +208,7 @@ async def test_a_dry_run_answers_as_the_real_thing_and_keeps_nothing(api: Api) -
         (GROUPS, [1], 400, "must be one object"),
     ],
 )
-async def test_what_does_not_fit_its_url_is_refused(
-    api: Api, path: str, document: Any, code: int, words: str
-) -> None:
+async def test_what_does_not_fit_its_url_is_refused(api: Api, path: str, document: Any, code: int, words: str) -> None:
     assert words in (await api.refused("POST", path, code, json=document))["message"]
 
 
@@ -234,7 +232,10 @@ async def test_services_take_strategic_merge_patches_and_other_kinds_do_not(api:
 async def test_a_json_patch_applies_whole_or_not_at_all(api: Api) -> None:
     await api.made(GROUPS, group())
     headers = {"content-type": "application/json-patch+json"}
-    patch = [{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}, {"op": "test", "path": "/kind", "value": "X"}]
+    patch = [
+        {"op": "add", "path": "/metadata/labels", "value": {"a": "b"}},
+        {"op": "test", "path": "/kind", "value": "X"},
+    ]
     await api.refused("PATCH", f"{GROUPS}/ratings", 400, json=patch, headers=headers)
     answer = await api.patch(f"{GROUPS}/ratings", json=patch[:1], headers=headers)
     assert answer.json()["metadata"]["labels"] == {"a": "b"}
@@ -375,6 +376,7 @@ async def test_an_endless_body_is_cut_off(api: Api) -> None:
 async def test_lists_are_selected_and_come_in_order(api: Api) -> None:
     for name in ("b", "a", "c"):
         await api.made(GROUPS, group(name, labels={"app": name}))
+
     async def names(query: str, path: str = GROUPS) -> list[str]:
         return [item["metadata"]["name"] for item in (await api.get(f"{path}?{query}")).json()["items"]]
 
@@ -464,9 +466,9 @@ async def test_a_kind_of_another_system_is_refused_with_one_sentence(api: Api) -
     await api.refused("GET", f"{path}/web", 404)
 
 
-async def test_an_unexpected_error_is_a_status_with_a_reference(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unexpected_error_is_a_status_with_a_reference() -> None:
     class Broken(MemoryStore):
-        async def get(self, key: Key) -> Resource | None:
+        async def get(self, _key: Key) -> Resource | None:
             raise ZeroDivisionError
 
     authenticator = Authenticator(now=lambda: datetime.now(UTC), loopback_is_admin=True)
@@ -495,7 +497,16 @@ def viewer() -> Authenticator:
 
 async def test_who_has_no_credential_sees_health_and_discovery_only() -> None:
     async with running(viewer()) as api:
-        for path in ("/healthz", "/livez", "/readyz", "/version", "/api", "/apis", "/openapi/v3", "/apis/networking.istio.io/v1"):
+        for path in (
+            "/healthz",
+            "/livez",
+            "/readyz",
+            "/version",
+            "/api",
+            "/apis",
+            "/openapi/v3",
+            "/apis/networking.istio.io/v1",
+        ):
             assert (await api.get(path)).status_code == 200, path
         for method, path in (("GET", GROUPS), ("POST", GROUPS), ("DELETE", f"{GROUPS}/x"), ("GET", "/api/v1/secrets")):
             told = await api.refused(method, path, 403)
@@ -504,7 +515,9 @@ async def test_who_has_no_credential_sees_health_and_discovery_only() -> None:
 
 @pytest.mark.parametrize("value", ["Bearer wrong", "Bearer", "Basic YWRtaW46YWRtaW4=", "Bearer \xff"])
 async def test_a_wrong_credential_is_not_anonymous(value: str) -> None:
-    local = Authenticator(now=lambda: datetime.now(UTC), tokens={"0" * 64: Caller("a", (ADMINS,), Role.ADMIN)}, loopback_is_admin=True)
+    local = Authenticator(
+        now=lambda: datetime.now(UTC), tokens={"0" * 64: Caller("a", (ADMINS,), Role.ADMIN)}, loopback_is_admin=True
+    )
     async with running(local) as api:
         await api.refused("GET", "/version", 401, headers={"authorization": value.encode("latin-1")})
 

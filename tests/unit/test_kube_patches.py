@@ -36,7 +36,9 @@ def test_merge_patches_do_what_rfc_7386_says(target: Any, patch: Any, result: An
 
 
 @given(JSON, JSON)
-def test_a_merge_patch_leaves_the_original_alone_and_applied_twice_changes_nothing_more(target: Any, patch: Any) -> None:
+def test_a_merge_patch_leaves_the_original_alone_and_applied_twice_changes_nothing_more(
+    target: Any, patch: Any
+) -> None:
     before = copy.deepcopy(target)
     once = merge(target, patch)
     assert target == before

@@ -236,12 +236,19 @@ def test_a_protobuf_service_is_the_json_service() -> None:
     metadata = _part(1, b"web") + _part(8, b"") + _part(11, _part(1, b"app") + _part(2, b"web"))
     named = _part(1, b"http") + _part(3, 80) + _part(4, _part(1, 1) + _part(3, b"web"))
     numbered = _part(1, b"more") + _part(3, 300) + _part(4, _part(1, 0) + _part(2, 8080))
-    body = _envelope(b"v1", b"Service", _part(1, metadata) + _part(2, _part(1, named) + _part(1, numbered) + _part(7, b"")))
+    body = _envelope(
+        b"v1", b"Service", _part(1, metadata) + _part(2, _part(1, named) + _part(1, numbered) + _part(7, b""))
+    )
     assert from_protobuf(body) == {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "web", "labels": {"app": "web"}},
-        "spec": {"ports": [{"name": "http", "port": 80, "targetPort": "web"}, {"name": "more", "port": 300, "targetPort": 8080}]},
+        "spec": {
+            "ports": [
+                {"name": "http", "port": 80, "targetPort": "web"},
+                {"name": "more", "port": 300, "targetPort": 8080},
+            ]
+        },
     }
 
 
@@ -307,8 +314,11 @@ def test_every_problem_of_the_metadata_is_found_at_once() -> None:
     assert any('quote it: "5"' in cause.message for cause in causes)
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda x: st.lists(x) | st.dictionaries(
-    st.sampled_from(["name", "labels", "annotations", "ownerReferences", "finalizers", "uid", "x"]), x), max_leaves=10))  # fmt: skip
+FIELDS = st.sampled_from(["name", "labels", "annotations", "ownerReferences", "finalizers", "uid", "x"])
+SCALARS = st.none() | st.integers() | st.text(max_size=3)
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(FIELDS, inner), max_leaves=10))
 def test_no_metadata_ends_in_an_error(value: Any) -> None:
     parse_metadata(value)
 

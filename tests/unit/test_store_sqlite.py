@@ -1,15 +1,12 @@
-"""What only a file can show: reopening, being killed, and everything that can be wrong with a file."""
+"""What only a file can show: reopening it, and everything that can be wrong with it."""
 
 import asyncio
 import os
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -17,22 +14,11 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from outrig.resources import Key, Resource
 from outrig.store import sql
 from outrig.store.protocol import Change, Query, Store, Unavailable
 from outrig.store.schema import VERSION_TABLE
 from outrig.store.sqlite import open_sqlite
-
-QUERY = Query()
-
-
-def resource(name: str = "a", *, size: int = 1, kind: str = "K") -> Resource:
-    return Resource(Key("g", kind, "", "n", name), body={"spec": "x" * size})
-
-
-async def create(store: Store, name: str = "a", *, size: int = 1, kind: str = "K") -> Resource:
-    async with store.transaction() as tx:
-        return await tx.create(resource(name, size=size, kind=kind))
+from tests.unit.store_file import QUERY, create, on_every_engine, pragma, resource
 
 
 def names_in(directory: Path) -> list[str]:
@@ -47,22 +33,6 @@ def note_schema(path: Path, version: str) -> None:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "outrig.db"
-
-
-@contextmanager
-def on_every_engine(event: str, listener: Callable[..., object]) -> Iterator[None]:
-    """Real conditions of SQLite, set on the connections that are opened meanwhile."""
-    sa.event.listen(sa.Engine, event, listener)
-    try:
-        yield
-    finally:
-        sa.event.remove(sa.Engine, event, listener)
-
-
-@contextmanager
-def pragma(setting: str) -> Iterator[None]:
-    with on_every_engine("connect", lambda connection, _record: connection.execute(f"PRAGMA {setting}").close()):
-        yield
 
 
 async def refusal(path: Path) -> Unavailable:
@@ -86,53 +56,6 @@ async def test_reopening_keeps_resources_revision_epoch_and_log(path: Path) -> N
 async def test_two_databases_have_different_epochs(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "a.db") as one, open_sqlite(tmp_path / "b.db") as two:
         assert await one.epoch() != await two.epoch()
-
-
-WRITER = """
-import asyncio, sys
-from pathlib import Path
-from outrig.resources import Key, Resource
-from outrig.store.sqlite import open_sqlite
-
-async def main():
-    async with open_sqlite(Path(sys.argv[1])) as store:
-        while True:
-            start = await store.revision()
-            async with store.transaction() as tx:
-                for part in "ab":
-                    await tx.create(Resource(Key("g", "K", "", "n", f"{start}-{part}"), body={"x": "y" * 3000}))
-            print(start + 2, flush=True)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.slow
-async def test_a_process_that_is_killed_leaves_every_commit_it_reported_and_no_half_of_any(path: Path) -> None:
-    for kill_after in (1, 3, 10, 20):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True)
-        assert writer.stdout is not None
-        reported = [int(writer.stdout.readline()) for _ in range(kill_after)]
-        writer.send_signal(signal.SIGKILL)
-        reported += [int(line) for line in writer.stdout if line.endswith("\n")]
-        writer.stdout.close()
-        writer.wait()
-        await check_whole(path, at_least=reported[-1])
-
-
-async def check_whole(path: Path, *, at_least: int) -> None:
-    async with open_sqlite(path) as store:
-        listing = await store.list(QUERY)
-        revisions = []
-        async for batch in store.watch(QUERY, 0):
-            revisions += [change.revision for change in batch]
-            if revisions[-1] == listing.revision:
-                break
-    assert listing.revision >= at_least
-    assert len(listing.items) == listing.revision
-    assert revisions == list(range(1, listing.revision + 1))
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 async def test_the_files_are_for_their_owner_only(path: Path) -> None:

@@ -3,6 +3,7 @@
 In: a path. Out: a response, or None for a path that is not one of these.
 """
 
+from functools import cached_property
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from outrig.api.kube import discovery
 from outrig.api.kube.answers import answer
 from outrig.api.kube.catalog import Catalog
 from outrig.api.kube.forms import asks_aggregated
-from outrig.api.kube.openapi import specify
+from outrig.api.kube.openapi import Specification, specify
 from outrig.api.kube.statuses import Subject, method_not_allowed, unknown_path
 from outrig.store.protocol import Store
 
@@ -40,9 +41,13 @@ class About:
     """Serves what does not change while the server runs."""
 
     def __init__(self, catalog: Catalog, store: Store) -> None:
-        self._store = store
+        self._catalog, self._store = catalog, store
         self._types = discovery.entries(catalog)
-        self._openapi = specify(catalog, self._types)
+
+    @cached_property
+    def _openapi(self) -> Specification:
+        """Made when it is first asked for: schemas take a while, and agents never read them."""
+        return specify(self._catalog, self._types)
 
     async def respond(self, request: Request) -> Response | None:
         """The document at the request's path."""

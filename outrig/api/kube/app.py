@@ -39,9 +39,7 @@ def _utc_now() -> datetime:
 
 def kube_app(store: Store, kinds: Sequence[Kind], authenticate: Authenticate) -> Starlette:
     """The whole API; paths it does not know are answered with a Status too."""
-    return Starlette(
-        routes=[*kube_routes(store, kinds, authenticate), Route("/{rest:path}", KubeApi(store, kinds, authenticate))]
-    )
+    return Starlette(routes=[Route("/{rest:path}", KubeApi(store, kinds, authenticate))])
 
 
 def kube_routes(store: Store, kinds: Sequence[Kind], authenticate: Authenticate) -> list[Route]:

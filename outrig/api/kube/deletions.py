@@ -11,7 +11,7 @@ from datetime import datetime
 from outrig.api.kube.catalog import NAMESPACE, Target
 from outrig.api.kube.options import DeleteOptions, Propagation
 from outrig.api.kube.selectors import Selection
-from outrig.api.kube.statuses import conflict, forbidden, not_found
+from outrig.api.kube.statuses import ApiError, conflict, forbidden, not_found
 from outrig.api.kube.writes import Written, run
 from outrig.resources import Resource
 from outrig.store.cascade import delete_with_dependents
@@ -47,8 +47,11 @@ async def delete_many(store: Store, target: Target, selection: Selection, *, del
     gone: list[Resource] = []
     for resource in filter(selection, found.items):
         here = replace(target, namespace=resource.key.namespace, name=resource.key.name)
-        if await store.get(here.key) is not None:
+        try:
             gone.append(await delete_one(store, here, deletion))
+        except ApiError as error:
+            if error.reason != "NotFound":
+                raise
     return Listing(tuple(gone), found.revision)
 
 

@@ -8,7 +8,7 @@ the server. An idle watcher waits and does nothing. A revision that the log no l
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -95,11 +95,13 @@ class WatchResponse(Response):
             for task in running:
                 task.cancel()
         last = self._bookmark() if self._watch.bookmarks else b""
-        await _send(send, last, more=False)
+        with suppress(TimeoutError):
+            await _send(send, last, more=False)
 
     async def _pump(self, send: Send) -> None:
-        async for line in self._lines():
-            await _send(send, line, more=True)
+        with suppress(TimeoutError):  # a client that stopped reading has lost its stream
+            async for line in self._lines():
+                await _send(send, line, more=True)
 
     async def _lines(self) -> AsyncIterator[bytes]:
         try:

@@ -1,0 +1,161 @@
+"""What becomes of registrations whose agent is away: first not ready, in the end removed.
+
+In: who went away, came back, or left for good. Out: writes, each only while the agent is still away. Time comes from
+the event loop only, so a restart of the control plane begins all graces anew: it withdraws nobody.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import structlog
+
+from outrig.control.status import Clock, change, entry_key, utc_now
+from outrig.dialects.conditions import condition_of
+from outrig.dialects.istio.readiness import READY, ReadyReason, with_readiness
+from outrig.dialects.onboarding.connection import without_agent
+from outrig.kit.aio import jittered_backoff
+from outrig.resources import Key, Resource
+from outrig.store.cascade import delete_with_dependents
+from outrig.store.protocol import Conflict, NotFound, Store, Unavailable
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Graces:
+    """How long an agent may be away, in seconds."""
+
+    disconnected: float = 10.0
+    """Then its workload is not ready: callers go elsewhere."""
+    removed: float = 300.0
+    """Then its registration is deleted, and the workload's entry with it."""
+    restarted: float = 60.0
+    """In place of `disconnected` for those this control plane has not met yet: agents take a while to come back."""
+
+
+class _Stage(Enum):
+    AWAY = auto()
+    NOT_READY = auto()
+    REMOVED = auto()
+
+
+@dataclass(eq=False, slots=True)
+class _Absence:
+    """A registration whose agent is away, and what will happen if it stays so."""
+
+    registration: Key
+    uid: str
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+
+class Reaper:
+    """Keeps the absences. All methods but `run` are synchronous and may be called before it runs."""
+
+    def __init__(self, store: Store, graces: Graces, *, clock: Clock = utc_now) -> None:
+        self._store, self._graces, self._clock = store, graces, clock
+        self._absences: dict[Key, _Absence] = {}
+        self._due: asyncio.Queue[tuple[_Absence, _Stage]] = asyncio.Queue()
+
+    def expect(self, registration: Key, uid: str) -> None:
+        """There is a registration whose agent has not connected to this control plane yet, as far as is known."""
+        known = self._absences.get(registration)
+        if known is not None and known.uid == uid:
+            return
+        absence = self._begin(registration, uid)
+        self._later(absence, self._graces.restarted, _Stage.NOT_READY)
+        self._later(absence, self._graces.removed, _Stage.REMOVED)
+
+    def lost(self, registration: Key, uid: str) -> None:
+        """Its agent's stream ended, nobody knows why."""
+        absence = self._begin(registration, uid)
+        self._due.put_nowait((absence, _Stage.AWAY))
+        self._later(absence, self._graces.disconnected, _Stage.NOT_READY)
+        self._later(absence, self._graces.removed, _Stage.REMOVED)
+
+    def left(self, registration: Key, uid: str) -> None:
+        """Its agent has drained and gone: it will not come back."""
+        self._due.put_nowait((self._begin(registration, uid), _Stage.REMOVED))
+
+    def back(self, registration: Key) -> None:
+        """Its agent is connected."""
+        absence = self._absences.pop(registration, None)
+        for timer in absence.timers if absence else ():
+            timer.cancel()
+
+    def forget(self, registration: Key, uid: str) -> None:
+        """The registration is gone; one of the same name may be there already."""
+        absence = self._absences.get(registration)
+        if absence is not None and absence.uid == uid:
+            self.back(registration)
+
+    async def run(self) -> None:
+        """Do what is due until cancelled; while the store is away, later."""
+        delays = jittered_backoff(first=0.1, ceiling=5.0)
+        while True:
+            absence, stage = await self._due.get()
+            try:
+                await self._act(absence, stage)
+            except (Unavailable, Conflict) as error:
+                _log.warning("absence not recorded yet", registration=str(absence.registration), reason=str(error))
+                self._due.put_nowait((absence, stage))
+                await asyncio.sleep(next(delays))
+            else:
+                delays = jittered_backoff(first=0.1, ceiling=5.0)
+
+    def _begin(self, registration: Key, uid: str) -> _Absence:
+        self.back(registration)
+        absence = self._absences[registration] = _Absence(registration, uid)
+        return absence
+
+    def _later(self, absence: _Absence, seconds: float, stage: _Stage) -> None:
+        loop = asyncio.get_running_loop()
+        absence.timers.append(loop.call_later(seconds, self._due.put_nowait, (absence, stage)))
+
+    def _holds(self, absence: _Absence) -> bool:
+        return self._absences.get(absence.registration) is absence
+
+    async def _act(self, absence: _Absence, stage: _Stage) -> None:
+        if not self._holds(absence):
+            return
+        if stage is _Stage.REMOVED:
+            await self._remove(absence)
+            return
+        await self._mark_away(absence)
+        if stage is _Stage.NOT_READY:
+            await self._mark_not_ready(absence)
+
+    async def _mark_away(self, absence: _Absence) -> None:
+        now = self._clock()
+
+        def alter(registration: Resource) -> Resource:
+            return without_agent(registration, closed=False, now=now) if self._holds(absence) else registration
+
+        await change(self._store, absence.registration, alter, uid=absence.uid)
+
+    async def _mark_not_ready(self, absence: _Absence) -> None:
+        now = self._clock()
+
+        def alter(entry: Resource) -> Resource:
+            if not self._holds(absence) or _is_draining(entry):
+                return entry
+            return with_readiness(entry, ReadyReason.DISCONNECTED, now=now)
+
+        _log.info("agent is away, its workload gets no more calls", registration=str(absence.registration))
+        await change(self._store, entry_key(absence.registration.namespace, absence.registration.name), alter)
+
+    async def _remove(self, absence: _Absence) -> None:
+        try:
+            async with self._store.transaction() as tx:
+                if self._holds(absence):
+                    await delete_with_dependents(tx, absence.registration, uid=absence.uid)
+        except (NotFound, Conflict):
+            return  # deleted, or registered anew, in the meantime
+        if self._holds(absence):
+            _log.info("registration removed, its agent is gone", registration=str(absence.registration))
+            self.back(absence.registration)
+
+
+def _is_draining(entry: Resource) -> bool:
+    condition = condition_of(entry.status, READY)
+    return condition is not None and condition.reason == ReadyReason.DRAINING

@@ -1,0 +1,245 @@
+"""What an agent's coming, reporting and going does to its registration and its workload's entry."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from outrig.control.following import follow
+from outrig.control.hub import Hub
+from outrig.control.reaper import Graces, Reaper
+from outrig.control.registry import Connection, Place, Registry
+from outrig.control.status import entry_key
+from outrig.control.world import World
+from outrig.dialects.conditions import condition_of
+from outrig.dialects.istio.readiness import READY
+from outrig.dialects.onboarding.connection import AGENT_CONNECTED
+from outrig.snapshot import ProxyId
+from outrig.store.memory import MemoryStore
+from outrig.store.protocol import Query
+from outrig.wire.codec import WireError
+from outrig.wire.stream import Ban, Bye, Message, Rejoin, Report, Welcome, Withdrawn
+from outrig.xds.session import Session
+from tests.unit.control_making import BOUND, LONG, SOON, delete, register, running, wait_condition, wait_resource
+
+PATIENT = Graces(disconnected=LONG, removed=LONG, restarted=LONG)
+ENTRY = entry_key("shop", "web")
+
+
+@dataclass
+class Plane:
+    """A control plane's registry over a store; `ended` are the proxies whose xDS streams it ended."""
+
+    store: MemoryStore
+    registry: Registry
+    ended: asyncio.Queue[ProxyId]
+
+
+@asynccontextmanager
+async def control_plane(store: MemoryStore, graces: Graces = PATIENT) -> AsyncIterator[Plane]:
+    ended: asyncio.Queue[ProxyId] = asyncio.Queue()
+    hub, reaper = Hub(World(()), follow(store, Query())), Reaper(store, graces)
+    registry = Registry(
+        store, hub, reaper=reaper, place=Place("cp-1", BOUND), end_proxy=lambda proxy, _why: ended.put_nowait(proxy)
+    )
+    async with running(hub.run(), reaper.run(), registry.run()):
+        yield Plane(store, registry, ended)
+
+
+@pytest.fixture
+async def store() -> MemoryStore:
+    return MemoryStore()
+
+
+async def next_message(connection: Connection) -> Message:
+    async with asyncio.timeout(BOUND):
+        return await connection.next_message()
+
+
+async def revision_of(store: MemoryStore, session: Session) -> tuple[int, int]:
+    registration, entry = await store.get(session.registration), await store.get(ENTRY)
+    assert registration is not None
+    assert entry is not None
+    return registration.revision, entry.revision
+
+
+async def test_a_connected_agent_is_welcomed_and_shown(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        assert await next_message(connection) == Welcome("cp-1")
+        registration = await store.get(session.registration)
+        assert registration is not None
+        assert registration.status["activeAgentConnection"] == {"connectedTo": "cp-1"}
+        condition = condition_of(registration.status, AGENT_CONNECTED)
+        assert condition is not None
+        assert (condition.status, condition.reason) == (True, "AgentEstablishedConnection")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "ready"),
+    [("starting", "Starting", False), ("ready", "Ready", True), ("unhealthy", "Unhealthy", False)],
+)
+async def test_a_report_becomes_the_entrys_readiness(store: MemoryStore, state: str, reason: str, ready: bool) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        await connection.report(Report(state, "because"))
+        condition = await wait_condition(store, ENTRY, READY, reason)
+        assert (condition.status, condition.message) == (ready, "because")
+
+
+async def test_what_is_reported_again_is_not_written_again(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        await connection.report(Report("ready"))
+        before = await revision_of(store, session)
+        await connection.report(Report("ready"))
+        assert await revision_of(store, session) == before
+
+
+async def test_a_state_there_is_not_is_refused_and_changes_nothing(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        before = await revision_of(store, session)
+        with pytest.raises(WireError, match="'asleep' is not one of starting"):
+            await connection.report(Report("asleep"))
+        assert await revision_of(store, session) == before
+
+
+async def test_a_lost_agent_is_shown_at_once_and_its_workload_stays_ready_within_the_grace(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane:
+        async with plane.registry.attended(session) as connection:
+            await connection.report(Report("ready"))
+        await wait_condition(store, session.registration, AGENT_CONNECTED, "AgentLostConnection")
+        entry = await store.get(ENTRY)
+        assert entry is not None
+        assert condition_of(entry.status, READY) is not None
+        assert condition_of(entry.status, READY).status  # type: ignore[union-attr]
+
+
+async def test_after_the_short_grace_the_workload_is_not_ready(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store, Graces(disconnected=SOON, removed=LONG, restarted=LONG)) as plane:
+        async with plane.registry.attended(session) as connection:
+            await connection.report(Report("ready"))
+        await wait_condition(store, ENTRY, READY, "Disconnected")
+        async with plane.registry.attended(session) as connection:
+            await connection.report(Report("ready"))
+            await wait_condition(store, ENTRY, READY, "Ready")
+
+
+async def test_after_the_long_grace_registration_and_entry_are_removed(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store, Graces(disconnected=LONG, removed=SOON, restarted=LONG)) as plane:
+        async with plane.registry.attended(session):
+            pass
+        await wait_resource(store, session.registration, lambda found: found is None)
+        assert await store.get(ENTRY) is None
+
+
+async def test_an_agent_that_is_back_in_time_keeps_everything(store: MemoryStore) -> None:
+    """Its graces are over by the time another registration's, begun later, have removed that one."""
+    session, other = await register(store), await register(store, "other")
+    async with control_plane(store, Graces(disconnected=SOON, removed=SOON, restarted=LONG)) as plane:
+        async with plane.registry.attended(session) as connection:
+            await connection.report(Report("ready"))
+        async with plane.registry.attended(session):
+            async with plane.registry.attended(other):
+                pass
+            await wait_resource(store, other.registration, lambda found: found is None)
+            entry = await store.get(ENTRY)
+            assert entry is not None
+            assert condition_of(entry.status, READY).reason == "Ready"  # type: ignore[union-attr]
+
+
+async def test_a_restart_withdraws_nobody_who_comes_back(store: MemoryStore) -> None:
+    session, other = await register(store), await register(store, "other")
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        await connection.report(Report("ready"))
+        connection.goodbye("restarting")
+    before = await revision_of(store, session)
+    graces = Graces(disconnected=LONG, removed=LONG, restarted=SOON)
+    async with control_plane(store, graces) as plane, plane.registry.attended(session):
+        await wait_condition(store, entry_key("shop", "other"), READY, "Disconnected")
+        assert await revision_of(store, session) == before
+    assert await store.get(other.registration) is not None
+
+
+async def test_whoever_does_not_come_back_after_a_restart_is_removed_in_the_end(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store, Graces(disconnected=LONG, removed=SOON, restarted=SOON)):
+        await wait_resource(store, session.registration, lambda found: found is None)
+        assert await store.get(ENTRY) is None
+
+
+async def test_who_drains_is_told_when_it_is_withdrawn_and_removed_when_it_goes(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane:
+        async with plane.registry.attended(session) as connection:
+            assert await next_message(connection) == Welcome("cp-1")
+            await connection.report(Report("draining"))
+            assert await next_message(connection) == Withdrawn(complete=True)
+            await wait_condition(store, ENTRY, READY, "Draining")
+        await wait_resource(store, session.registration, lambda found: found is None)
+        assert await store.get(ENTRY) is None
+
+
+async def test_deleting_a_registration_makes_its_agent_join_again_and_ends_its_proxys_streams(
+    store: MemoryStore,
+) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        assert await next_message(connection) == Welcome("cp-1")
+        await delete(store, session.registration)
+        assert isinstance(await next_message(connection), Rejoin)
+        async with asyncio.timeout(BOUND):
+            assert await plane.ended.get() == session.proxy
+
+
+async def test_an_agent_of_a_deleted_registration_is_told_to_join_again(store: MemoryStore) -> None:
+    session = await register(store)
+    await delete(store, session.registration)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        assert isinstance(await next_message(connection), Rejoin)
+
+
+async def test_an_old_session_does_not_stand_for_a_registration_made_anew(store: MemoryStore) -> None:
+    old = await register(store)
+    async with store.transaction() as tx:
+        await tx.delete(old.registration)
+        await tx.delete(ENTRY)
+    new = await register(store)
+    graces = Graces(disconnected=SOON, removed=SOON, restarted=LONG)
+    async with control_plane(store, graces) as plane, plane.registry.attended(new) as mine:
+        assert await next_message(mine) == Welcome("cp-1")
+        async with plane.registry.attended(old) as stale:
+            assert isinstance(await next_message(stale), Rejoin)
+            await mine.report(Report("ready"))
+            await wait_condition(store, ENTRY, READY, "Ready")
+    assert await store.get(new.registration) is not None
+
+
+async def test_a_newer_stream_takes_over_and_the_older_one_has_no_say(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane:
+        async with plane.registry.attended(session) as new_one:
+            assert await next_message(new_one) == Welcome("cp-1")
+        async with plane.registry.attended(session) as older:
+            assert await next_message(older) == Welcome("cp-1")
+            async with plane.registry.attended(session) as newer:
+                await newer.report(Report("ready"))
+                assert isinstance(await next_message(older), Bye)
+                await older.report(Report("unhealthy"))
+                await wait_condition(store, ENTRY, READY, "Ready")
+                assert plane.registry.connected == 1
+
+
+async def test_a_ban_reaches_the_agent_and_ends_its_proxys_streams(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        assert await next_message(connection) == Welcome("cp-1")
+        assert plane.registry.tell(session.registration, Ban("stolen key"))
+        assert await next_message(connection) == Ban("stolen key")
+        assert plane.ended.get_nowait() == session.proxy
