@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from demo.foreign import write_foreign_identity
-from demo.stage import EXAMPLE, ROOT, Running, Stage, StepFailed
+from demo.stage import BIN, EXAMPLE, ROOT, Running, Stage, StepFailed
 
 Step = Callable[[Stage], None]
 RATINGS = ("--resolve", "ratings.bookinfo:9080:127.0.0.2", "ratings.bookinfo:9080/ratings/0")
@@ -121,7 +121,9 @@ def the_access_log(stage: Stage) -> None:
     task = task_id(stage, "ratings")
 
     def look() -> str | None:
-        lines = [line for line in stage.agent_log(task).splitlines() if '"GET /ratings/0 HTTP/1.1" 200' in line]
+        lines = [
+            line for line in stage.agent_log(task).splitlines() if re.search(r'"GET /ratings/0 HTTP/\S+" 200', line)
+        ]
         return lines[-1] if lines else None
 
     line = stage.until(look, "a line of GET /ratings/0 in the agent's log", seconds=20)
@@ -148,7 +150,7 @@ def strangers_are_turned_away(stage: Stage) -> None:
     plain = stage.inside("productpage", "curl", f"http://{ratings}/ratings/0", ok=False)
     expect("Reviewer1" not in plain and "curl: (" in plain, f"plaintext was answered: {plain}")
     stage.show(f"plaintext: {plain}")
-    certificate, key = write_foreign_identity(stage.directory)
+    certificate, key = write_foreign_identity(stage.state)
     foreign = ("curl", "-k", "--cert", certificate, "--key", key, f"https://{ratings}/ratings/0")
     refused = stage.inside("productpage", *foreign, ok=False)
     expect("Reviewer1" not in refused and "curl: (" in refused, f"a foreign certificate was accepted: {refused}")
@@ -254,7 +256,7 @@ def ids(stage: Stage, service: str) -> list[str]:
 def start_load(stage: Stage, seconds: int) -> Running:
     """A constant 50 requests a second from productpage to ratings, every one accounted for."""
     url = "http://ratings.bookinfo:9080/ratings/0"
-    load = ("python", str(ROOT / "examples/apps/load.py"), "--rate", "50", "--seconds", str(seconds))
+    load = (str(BIN / "python"), str(ROOT / "examples/apps/load.py"), "--rate", "50", "--seconds", str(seconds))
     return stage.start_inside("productpage", *load, "--connect", "127.0.0.2:9080", url)
 
 
@@ -272,11 +274,11 @@ def control_plane_killed(stage: Stage) -> None:
     """Control plane killed with SIGKILL and restarted under load: no failed request, nothing lost"""
     before = {war["metadata"]["uid"] for war in stage.registrations("ratings")}
     load = start_load(stage, 12)
-    killed = stage.ecs.status()["instances"]["control-plane"]["pid"]
+    killed = control_plane_pid(stage)
     stage.ecs.kill("control-plane")
 
     def restarted() -> bool | None:
-        return stage.ecs.status()["instances"]["control-plane"]["pid"] not in (None, killed) or None
+        return control_plane_pid(stage) not in (None, killed) or None
 
     stage.until(restarted, "the control plane is started again")
     stage.until(lambda: stage.shell("kubectl get --raw /readyz") or None, "it answers again")
@@ -285,6 +287,13 @@ def control_plane_killed(stage: Stage) -> None:
     after = {war["metadata"]["uid"] for war in stage.registrations("ratings")}
     expect(before == after, "the registration is another one")
     stage.show("the agent reconnected; the registration is the same one")
+
+
+def control_plane_pid(stage: Stage) -> int | None:
+    """Of its process; None while there is none."""
+    instances = {instance["name"]: instance for instance in stage.ecs.status()["instances"]}
+    pid: int | None = instances["control-plane"]["pid"]
+    return pid
 
 
 def certificates_renewed(stage: Stage) -> None:
@@ -307,7 +316,7 @@ def serials(stage: Stage) -> str:
         "print(sorted({c['serial_number'] for e in d['certificates'] for c in e['cert_chain']"
         " if any('/ns/' in n.get('uri','') for n in c['subject_alt_names'])})[0][:16])"
     )
-    return stage.inside("ratings", "python", "-c", code, container="onboarding-agent").strip()
+    return stage.inside("ratings", str(BIN / "python"), "-c", code, container="onboarding-agent").strip()
 
 
 def memory(stage: Stage) -> None:

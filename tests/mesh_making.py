@@ -32,11 +32,18 @@ def document(content: Mapping[str, Any], *, created: datetime = NOON) -> Resourc
     return Resource(
         key=Key(kind.group, kind.name, "", metadata.get("namespace", ""), metadata["name"]),
         body=kind.default(body),
+        status=content.get("status", {}),
+        owners=tuple(_owner(metadata["namespace"], owner) for owner in metadata.get("ownerReferences", ())),
         labels=metadata.get("labels", {}),
         annotations=metadata.get("annotations", {}),
         uid=metadata["name"],
         created=created,
     )
+
+
+def _owner(namespace: str, reference: Mapping[str, str]) -> Owner:
+    group, _, _ = reference["apiVersion"].partition("/")
+    return Owner(Key(group, reference["kind"], "", namespace, reference["name"]), "uid", reference["apiVersion"])
 
 
 def make(kind: str, name: str, namespace: str, spec: Mapping[str, Any] | None = None, **labels: str) -> Resource:

@@ -19,6 +19,11 @@ class Encodings:
         self._by_piece: WeakValueDictionary[Hashable, Encoded] = WeakValueDictionary()
         self._by_body: WeakValueDictionary[bytes, Encoded] = WeakValueDictionary()
 
+    @property
+    def held(self) -> int:
+        """How many different encodings somebody still holds."""
+        return len(self._by_body)
+
     def of(self, piece: Hashable, build: Callable[[], api.Message]) -> Encoded:
         """The encoding of a piece. `build` must depend on nothing but the piece."""
         known = self._by_piece.get(piece)

@@ -13,7 +13,10 @@ from outrig.envoy.parts import Field, named, refusals_log, socket_address, stat_
 from outrig.model import TlsMode
 from outrig.view import HttpOutbound, Inbound, Outbound
 
-_TLS_INSPECTOR: Final[Field] = named("envoy.filters.listener.tls_inspector", api.TlsInspector())
+
+# Where no requests are spoken a plaintext client may wait for the server to speak first: after this long it is taken
+# as one that will not begin with TLS.
+_PATIENCE: Final[Field] = {"listener_filters_timeout": {"seconds": 2}, "continue_on_listener_filters_timeout": True}
 
 
 def outbound_listener(outbound: Outbound) -> api.Listener:
@@ -41,10 +44,18 @@ def inbound_listener(mesh: str, domain: str, inbound: Inbound) -> api.Listener:
         stat_prefix=_stat(inbound),
         traffic_direction="INBOUND",
         enable_reuse_port={"value": False},
-        listener_filters=[_TLS_INSPECTOR],
+        **_inspection(inbound),
         filter_chains=list(_chains(mesh, domain, inbound)),
         access_log=[refusals_log()],
     )
+
+
+def _inspection(inbound: Inbound) -> Field:
+    """How to tell TLS from plaintext, which nobody needs to know where TLS is off."""
+    if inbound.tls is TlsMode.DISABLE:
+        return {}
+    inspector = named("envoy.filters.listener.tls_inspector", api.TlsInspector())
+    return {"listener_filters": [inspector], **({} if inbound.protocol.is_http else _PATIENCE)}
 
 
 def _chains(mesh: str, domain: str, inbound: Inbound) -> Iterator[Field]:

@@ -38,8 +38,14 @@ class Rtnetlink:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._socket.close()
 
-    def create_bridge(self, name: str) -> None:
-        self._ask(_NEWLINK, _link(up=True) + _text(_IFLA_IFNAME, name) + _kind("bridge"), create=True)
+    def create_bridge(self, name: str, mac: bytes) -> None:
+        """A bridge with a link address of its own.
+
+        Without one it takes the lowest of its ports', which changes as tasks come and go, and every neighbour goes on
+        sending to the old one for as long as it remembers it.
+        """
+        link = _link(up=True) + _text(_IFLA_IFNAME, name) + _attribute(_IFLA_ADDRESS, mac)
+        self._ask(_NEWLINK, link + _kind("bridge"), create=True)
 
     def create_veth(self, name: str, *, bridge: int, peer_mac: bytes, peer_namespace: int) -> None:
         """A link `name` on the bridge of index `bridge`; its other end is `eth0` in the namespace of that fd."""
@@ -79,7 +85,7 @@ def build_vpc() -> int:
     """Bridge, gateway, resolver and agent endpoint in the current namespace; returns the bridge's index."""
     with Rtnetlink() as link:
         link.set_up("lo")
-        link.create_bridge(BRIDGE)
+        link.create_bridge(BRIDGE, mac_of(GATEWAY))
         link.add_address(BRIDGE, GATEWAY)
         link.add_address(BRIDGE, RESOLVER, 32)
         link.add_address(BRIDGE, AGENT_ENDPOINT, 32)

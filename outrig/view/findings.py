@@ -19,10 +19,10 @@ def port_not_imported(origin: Key, path: str, service: Service, port: int) -> Fi
     return Finding("OUT602", origin, path, problem, f"its ports: {has}", Severity.WARNING)
 
 
-def address_taken(origin: Key, path: str, address: str, holder: str) -> Finding:
+def address_taken(origin: Key, path: str, address: str, *, holder: str, severity: Severity = Severity.ERROR) -> Finding:
     """Two things want to listen on one address; the later one does not."""
     problem = f"{address} is taken by {holder}, so the proxy does not listen here"
-    return Finding("OUT603", origin, path, problem, "choose another bind or port")
+    return Finding("OUT603", origin, path, problem, "choose another bind or port", severity)
 
 
 def port_twice(origin: Key, path: str, port: int) -> Finding:

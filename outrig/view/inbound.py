@@ -25,7 +25,7 @@ def inbound_of(
         if ingress.port in kept:
             found.append(findings.port_twice(shape.origin, path, ingress.port))
         elif holder := binds.take(address, path):
-            found.append(findings.address_taken(shape.origin, path, _text(address), holder))
+            found.append(findings.address_taken(shape.origin, path, _text(address), holder=holder))
         else:
             kept[ingress.port] = _inbound(workload, ingress, address.host, mesh)
     return list(kept.values()), found

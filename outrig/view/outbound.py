@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from outrig.errors import Finding
+from outrig.errors import Finding, Severity
 from outrig.model import Address, Egress, Policy, ProxyShape, Service, Surroundings
 from outrig.resources import Key
 from outrig.view import findings
@@ -45,8 +45,9 @@ class OutboundSide:
             if holder is None:
                 self._listen(address, egress, ports_of(services, port), path=path)
             else:
+                severity = Severity.WARNING if egress.port is None else Severity.ERROR
                 text = f"{address.host}:{port}"
-                self.found.append(findings.address_taken(self.origin, path, text, holder))
+                self.found.append(findings.address_taken(self.origin, path, text, holder=holder, severity=severity))
 
     def _listens(self, address: Address) -> bool:
         return any((listener.bind, listener.port) == (address.host, address.port) for listener in self.listeners)

@@ -59,8 +59,8 @@ class Destination:
 class Upstream:
     """A destination as this proxy calls it.
 
-    `requests`: the listener tells requests apart, otherwise it forwards bytes. `protocol`: what the service port speaks.
-    `identities`: whom to accept there, any of them; none where nobody behind the service has a certificate.
+    `requests`: the listener tells requests apart, otherwise it forwards bytes. `protocol`: what the service port
+    speaks. `identities`: whom to accept there, any of them; none where nobody behind the service has a certificate.
     """
 
     destination: Destination

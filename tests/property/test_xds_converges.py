@@ -1,4 +1,4 @@
-"""Whatever clients and changes do, in whatever order: the client ends with what the snapshot says, told once, in order."""
+"""Whatever a client and changes do, in whatever order: it ends with what the snapshot says, told once, in order."""
 
 from collections import deque
 

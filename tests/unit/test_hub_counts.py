@@ -1,0 +1,333 @@
+"""What a change costs: who is woken, what is sent, and when everybody has it. Counted, not timed."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+
+from outrig.control.following import Burst, follow
+from outrig.control.hub import Hub
+from outrig.model import Trust
+from outrig.resources import Key, Resource
+from outrig.snapshot import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Encoded, ProxyId, Snapshot, TypeUrl
+from outrig.store.memory import MemoryStore
+from outrig.store.protocol import Change, ChangeType, Query
+from outrig.xds.conversation import Conversation
+from outrig.xds.mailbox import Mailbox, Progress
+from outrig.xds.subscription import Rejection, Request, Response
+from tests.unit.control_making import BOUND, running
+
+EVERYBODY = ProxyId("*")
+
+
+class Services:
+    """A world in which each resource is a service; its label `callers` names the proxies that call it, or `*`.
+
+    A proxy gets a cluster and a load assignment for each service it calls. `applied` counts the bursts.
+    """
+
+    def __init__(self) -> None:
+        self.applied = 0
+        self._callers: dict[str, ProxyId] = {}
+        self._encoded: dict[str, tuple[Encoded, Encoded]] = {}
+
+    def apply(self, changes: Sequence[Change]) -> Mapping[ProxyId, Mapping[TypeUrl, set[str]]]:
+        self.applied += 1
+        dirty: dict[ProxyId, dict[TypeUrl, set[str]]] = defaultdict(lambda: {ENDPOINTS: set()})
+        for each in changes:
+            name, version = each.resource.key.name, str(each.resource.body.get("version"))
+            cluster, endpoints = Encoded(name, "1", b"c"), Encoded(name, version, f"{name} {version}".encode())
+            self._encoded[name] = (cluster, endpoints)
+            self._callers[name] = ProxyId(each.resource.labels["callers"])
+            dirty[self._callers[name]][ENDPOINTS].add(name)
+        everybody = dirty.pop(EVERYBODY, None)
+        return dirty if everybody is None else _Everybody(everybody)
+
+    def trust(self, _trust: Trust) -> Mapping[ProxyId, Mapping[TypeUrl, set[str]]]:
+        return {}
+
+    def snapshot(self, proxy: ProxyId) -> Snapshot | None:
+        mine = [name for name, callers in self._callers.items() if callers in (proxy, EVERYBODY)]
+        clusters = {name: self._encoded[name][0] for name in mine}
+        return {CLUSTER: clusters, ENDPOINTS: {name: self._encoded[name][1] for name in mine}}
+
+
+class _Everybody(dict[ProxyId, Mapping[TypeUrl, set[str]]]):
+    """All thousand proxies are affected alike."""
+
+    def __init__(self, names: Mapping[TypeUrl, set[str]]) -> None:
+        super().__init__({ProxyId(f"shop/{number}"): names for number in range(1000)})
+
+
+class Reader:
+    """A connected proxy without the network: what the server does with a mailbox, and a client that accepts it."""
+
+    def __init__(self, hub: Hub, proxy: ProxyId, mailbox: Mailbox) -> None:
+        self._hub, self._proxy, self.mailbox = hub, proxy, mailbox
+        self._conversation = Conversation()
+        self.received: list[Response] = []
+
+    def connect(self, *names: str) -> None:
+        self._conversation.receive(Request(CLUSTER))
+        self.read()
+        self._conversation.receive(Request(ENDPOINTS, subscribe=names))
+        self.read()
+        for type_url in (LISTENER, ROUTES):
+            self._conversation.receive(Request(type_url))
+        self.read()
+        self.received.clear()
+
+    def read(self) -> None:
+        """Take whatever there is, and accept it."""
+        while responses := self.take():
+            for response in responses:
+                self.accept(response)
+
+    def take(self) -> list[Response]:
+        responses = []
+        self._conversation.mark(self.mailbox.take())
+        while (response := self._conversation.next(self._snapshot(), self._hub.stamp)) is not None:
+            responses.append(response)
+        self.received += responses
+        self._report()
+        return responses
+
+    def accept(self, response: Response) -> None:
+        self._conversation.receive(Request(response.type_url, nonce=response.nonce))
+        self._conversation.next(self._snapshot(), self._hub.stamp)
+        self._report()
+
+    async def wait_marked(self) -> None:
+        async with asyncio.timeout(BOUND):
+            await self.mailbox.wait_awake()
+
+    @property
+    def is_marked(self) -> bool:
+        return any(self.mailbox.take().values())
+
+    def _snapshot(self) -> Snapshot:
+        snapshot = self._hub.snapshot(self._proxy)
+        assert snapshot is not None
+        return snapshot
+
+    def _report(self) -> None:
+        talk = self._conversation
+        self.mailbox.report(Progress(talk.accepted, talk.rejections, talk.is_quiet(self._snapshot())))
+
+
+def service(name: str, version: int, callers: str) -> Resource:
+    return Resource(Key("test", "Service", "", "", name), body={"version": version}, labels={"callers": callers})
+
+
+async def put(store: MemoryStore, *resources: Resource) -> int:
+    """Create or update them in one transaction; the last one's revision."""
+    async with store.transaction() as tx:
+        for resource in resources:
+            stored = await (tx.create(resource) if await tx.get(resource.key) is None else tx.update(resource))
+    return stored.revision
+
+
+@asynccontextmanager
+async def hub_over(store: MemoryStore) -> AsyncIterator[tuple[Hub, Services]]:
+    world = Services()
+    hub = Hub(world, follow(store, Query()))
+    async with running(hub.run()):
+        await hub.wait_ready()
+        yield hub, world
+
+
+@contextmanager
+def reader(hub: Hub, proxy: str, *names: str) -> Iterator[Reader]:
+    with hub.subscribed(ProxyId(proxy)) as mailbox:
+        made = Reader(hub, ProxyId(proxy), mailbox)
+        made.connect(*names)
+        yield made
+
+
+async def test_one_endpoint_change_reaches_its_callers_with_one_resource_and_nobody_else() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"), service("details", 1, "shop/other"))
+    async with hub_over(store) as (hub, _):
+        with reader(hub, "shop/web", "ratings") as web, reader(hub, "shop/other", "details") as other:
+            await put(store, service("ratings", 2, "shop/web"))
+            await web.wait_marked()
+            web.read()
+            assert [(r.type_url, [e.version for e in r.resources]) for r in web.received] == [(ENDPOINTS, ["2"])]
+            assert not other.is_marked
+
+
+async def test_a_thousand_subscribers_are_sent_the_same_bytes_object() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "*"))
+    async with hub_over(store) as (hub, _):
+        with ExitStack() as stack:
+            readers = [stack.enter_context(reader(hub, f"shop/{number}", "ratings")) for number in range(1000)]
+            await put(store, service("ratings", 2, "*"))
+            await readers[-1].wait_marked()
+            for each in readers:
+                each.read()
+            sent = [response.resources[0].body for each in readers for response in each.received]
+            assert len(sent) == 1000
+            assert len({id(body) for body in sent}) == 1
+
+
+async def test_a_burst_is_one_step_and_a_lone_change_waits_for_no_other() -> None:
+    store = MemoryStore()
+    async with hub_over(store) as (hub, world):
+        with hub.subscribed(ProxyId("shop/web")) as mailbox:
+            await put(store, *(service(f"s{number}", 1, "shop/web") for number in range(50)))
+            async with asyncio.timeout(BOUND):
+                await mailbox.wait_awake()
+            assert world.applied == 1
+            assert len(mailbox.take()[ENDPOINTS]) == 50
+            await put(store, service("s1", 2, "shop/web"))
+            async with asyncio.timeout(BOUND):
+                await mailbox.wait_awake()
+            assert world.applied == 2
+
+
+async def test_a_slow_reader_gets_the_newest_state_in_one_response() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"))
+    async with hub_over(store) as (hub, world):
+        with reader(hub, "shop/web", "ratings") as web:
+            for version in range(2, 7):
+                revision = await put(store, service("ratings", version, "shop/web"))
+                while hub.stamp < revision:
+                    await web.wait_marked()
+            web.read()
+            assert world.applied == 6
+            assert [[e.version for e in r.resources] for r in web.received] == [["6"]]
+
+
+async def test_withdrawn_means_that_every_caller_has_accepted() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "*"))
+    async with hub_over(store) as (hub, _):
+        with reader(hub, "shop/1", "ratings") as first, reader(hub, "shop/2", "ratings") as second:
+            revision = await put(store, service("ratings", 2, "*"))
+            withdrawn = asyncio.create_task(hub.wait_withdrawn(revision, bound=BOUND))
+            await first.wait_marked()
+            first.read()
+            (late,) = second.take()
+            await turns()
+            assert not withdrawn.done()
+            second.accept(late)
+            assert await withdrawn
+
+
+async def test_withdrawn_waits_for_the_change_itself() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "*"))
+    async with hub_over(store) as (hub, _):
+        with reader(hub, "shop/1", "ratings") as web:
+            withdrawn = asyncio.create_task(hub.wait_withdrawn(hub.stamp + 1, bound=BOUND))
+            await turns()
+            assert not withdrawn.done()
+            await put(store, service("ratings", 2, "*"))
+            await web.wait_marked()
+            web.read()
+            assert await withdrawn
+
+
+async def test_a_caller_that_never_answers_is_waited_for_up_to_the_bound() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "*"))
+    async with hub_over(store) as (hub, _):
+        with reader(hub, "shop/1", "ratings") as web:
+            revision = await put(store, service("ratings", 2, "*"))
+            await web.wait_marked()
+            web.take()
+            assert not await hub.wait_withdrawn(revision, bound=0.01)
+
+
+async def test_a_caller_that_disconnects_is_not_waited_for() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "*"))
+    async with hub_over(store) as (hub, _):
+        with reader(hub, "shop/1", "ratings") as web:
+            revision = await put(store, service("ratings", 2, "*"))
+            await web.wait_marked()
+            withdrawn = asyncio.create_task(hub.wait_withdrawn(revision, bound=BOUND))
+            await turns()
+            assert not withdrawn.done()
+        assert await withdrawn
+
+
+async def test_who_does_not_call_the_workload_is_not_waited_for() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"), service("details", 1, "shop/other"))
+    async with hub_over(store) as (hub, _):
+        with reader(hub, "shop/other", "details") as stuck:
+            await put(store, service("details", 2, "shop/other"))
+            await stuck.wait_marked()
+            stuck.take()  # and never answers
+            revision = await put(store, service("ratings", 2, "shop/web"))
+            assert await hub.wait_withdrawn(revision, bound=BOUND)
+
+
+async def test_refusals_are_kept_and_told_once() -> None:
+    told: list[tuple[ProxyId, tuple[Rejection, ...]]] = []
+    hub = Hub(Services(), no_bursts(), on_verdict=lambda *verdict: told.append(verdict))
+    web, refusal = ProxyId("shop/web"), (Rejection(CLUSTER, "ratings", "1", "no"),)
+    with hub.subscribed(web) as mailbox:
+        mailbox.report(Progress(1, refusal))
+        mailbox.report(Progress(2, refusal, settled=True))
+    assert hub.nacks(web) == refusal
+    with hub.subscribed(web) as mailbox:
+        mailbox.report(Progress(3, ()))  # a new stream that has refused nothing yet says nothing
+        assert hub.nacks(web) == refusal
+        mailbox.report(Progress(3, (), settled=True))
+    assert hub.nacks(web) == ()
+    assert told == [(web, refusal), (web, ())]
+
+
+async def test_nothing_is_served_before_everything_is_loaded() -> None:
+    """Else a restarted control plane would take from its proxies what it does not know yet."""
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"))
+    hub = Hub(Services(), follow(store, Query()))
+    assert hub.snapshot(ProxyId("shop/web")) is None
+    with hub.subscribed(ProxyId("shop/web")) as mailbox:
+        async with running(hub.run()):
+            async with asyncio.timeout(BOUND):
+                await mailbox.wait_awake()
+            assert hub.snapshot(ProxyId("shop/web")) is not None
+
+
+async def test_when_the_log_does_not_reach_back_the_difference_is_found_by_reading_again() -> None:
+    """What was deleted and made anew under its old name counts as both."""
+    store = MemoryStore(keep_changes=2)
+    await put(
+        store, service("kept", 1, "*"), service("changed", 1, "*"), service("gone", 1, "*"), service("anew", 1, "*")
+    )
+    bursts = follow(store, Query())
+    first = await anext(bursts)
+    assert {(each.type, each.resource.key.name) for each in first.changes} == {
+        (ChangeType.ADDED, name) for name in ("kept", "changed", "gone", "anew")
+    }
+    async with store.transaction() as tx:
+        await tx.delete(service("gone", 1, "*").key)
+        await tx.delete(service("anew", 1, "*").key)
+    await put(store, service("anew", 1, "*"), service("changed", 2, "*"), service("new", 1, "*"))
+    burst = await anext(bursts)
+    assert [(each.type, each.resource.key.name) for each in burst.changes] == [
+        (ChangeType.DELETED, "anew"),
+        (ChangeType.DELETED, "gone"),
+        (ChangeType.ADDED, "anew"),
+        (ChangeType.MODIFIED, "changed"),
+        (ChangeType.ADDED, "new"),
+    ]
+    assert burst.revision == await store.revision()
+    await bursts.aclose()
+
+
+async def no_bursts() -> AsyncIterator[Burst]:
+    return
+    yield
+
+
+async def turns() -> None:
+    """Let everything that is ready run."""
+    for _ in range(20):
+        await asyncio.sleep(0)
