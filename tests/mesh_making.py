@@ -153,7 +153,7 @@ def _batch_snapshot(mesh: Mesh, view: Any) -> Plain:
     encodings = Encodings()
     found = plain(render(view, encodings))
     found[ENDPOINTS] = {}
-    for upstream in view.upstreams:
+    for upstream in view.outward.upstreams:
         destination = upstream.destination
         service = next(s for s in mesh.services if (s.origin, s.host) == (destination.service, destination.host))
         port = next(port for port in service.ports if port.number == destination.port)

@@ -18,7 +18,7 @@ from outrig.errors import OutrigError
 from outrig.kit.aio import jittered_backoff
 from outrig.wire.stream import State
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between tries
+FIRST_WAIT, LONGEST_WAIT = 0.5, 15.0  # seconds between tries
 SAY_EVERY = 10  # how many equal failures make another line
 _log = logging.getLogger(__name__)
 

@@ -6,6 +6,6 @@ each step what it touched. A resource of an unknown kind means nothing here.
 
 from outrig.compile.batch import compile_meshes
 from outrig.compile.index import Index
-from outrig.compile.mesh_index import MeshIndex, Touched
+from outrig.compile.mesh_index import MeshIndex, ServiceId, Touched
 
-__all__ = ["Index", "MeshIndex", "Touched", "compile_meshes"]
+__all__ = ["Index", "MeshIndex", "ServiceId", "Touched", "compile_meshes"]

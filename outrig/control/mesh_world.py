@@ -1,16 +1,20 @@
-"""One mesh as its proxies should see it. What the world does, for one mesh: see `world`."""
+"""One mesh as its proxies should see it. What the world does, for one mesh: see `world`.
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+A proxy has an inward side of its own and shares its outward side (`sides`), load assignments and trust bundle.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 from outrig.compile import MeshIndex, Touched
-from outrig.control.holders import Holders, patterns_of
-from outrig.envoy import RENDERED, Encodings, encode_assignment, encode_trust, render
+from outrig.control.sides import NO_SIDE, Side, Sides, destinations
+from outrig.envoy import RENDERED, Encodings, encode_assignment, encode_trust, render_inward
+from outrig.errors import Finding
 from outrig.model import Workload, WorkloadId
-from outrig.resources import Key
 from outrig.snapshot import ENDPOINTS, SECRET, Encoded, ProxyId, Snapshot, TypeUrl
-from outrig.view import Assignment, Destination, ProxyView, assignment_of, view_of
+from outrig.view import Assignment, Destination, Inward, Outlook, assignment_of, inward_of
 
 
 class Marks:
@@ -28,97 +32,123 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class _Proxy:
-    """What a proxy has of its own. `calls`: its destinations by the names of their load assignments."""
+    """What a proxy has of its own."""
 
-    view: ProxyView
+    inward: Inward
     rendered: Snapshot
-    calls: Mapping[str, Destination]
+
+
+_NOBODY: Final = _Proxy(Inward(), NO_SIDE.rendered)
 
 
 class MeshWorld:
     """The proxies of one mesh and what they share. Counters: `views` decided, `renders`, `assignments` gathered."""
 
     def __init__(self, index: MeshIndex, encodings: Encodings) -> None:
-        self.proxies: dict[ProxyId, _Proxy] = {}
-        self.views = self.renders = self.assignments = 0
+        self.views = self.assignments = self._renders = 0
         self._index = index
         self._encodings = encodings
-        self._importing: Holders[tuple[str, str]] = Holders()
-        self._calling: Holders[Destination] = Holders()
+        self._proxies: dict[ProxyId, _Proxy] = {}
+        self._sides = Sides(index, encodings)
         self._assigned: dict[Destination, Encoded] = {}
         self._trust: dict[str, Encoded] = {}
 
+    @property
+    def outlooks(self) -> int:
+        """How many outward sides were decided."""
+        return self._sides.decided
+
+    @property
+    def renders(self) -> int:
+        """How many sides were rendered, inward and outward."""
+        return self._renders + self._sides.renders
+
+    @property
+    def proxies(self) -> Collection[ProxyId]:
+        """The proxies of the mesh."""
+        return self._proxies.keys()
+
+    def findings(self, proxy: ProxyId) -> tuple[Finding, ...]:
+        """What is doubtful about a proxy of this mesh."""
+        inward = self._proxies[proxy].inward
+        return inward.findings + self._sides.get(inward.outlook).outward.findings
+
     def snapshot(self, proxy: ProxyId) -> Snapshot:
         """What a proxy of this mesh should have."""
-        found = self.proxies[proxy]
-        return {**found.rendered, ENDPOINTS: _Shared(found.calls, self._assigned), SECRET: self._trust}
+        return self._snapshot(*self._has(proxy))
+
+    def _snapshot(self, own: _Proxy, side: Side) -> Snapshot:
+        return {
+            **{type_url: _Joined(own.rendered[type_url], side.rendered[type_url]) for type_url in RENDERED},
+            ENDPOINTS: _Assignments(side.calls, self._assigned),
+            SECRET: self._trust,
+        }
 
     def follow(self, touched: Touched, marks: Marks) -> None:
         """Bring what a step touched up to date, and mark what differs."""
-        wanted = {found for proxy in self._affected(touched) for found in self._update(proxy, marks)}
-        wanted.update(self._destinations(touched.endpoints))
-        for destination in wanted:
-            self._assign(destination, marks)
+        own = {proxy: self._has(proxy) for proxy in map(ProxyId, touched.own)}
+        for outlook, before, after in self._sides.refresh(touched):
+            self._mark_members(outlook, before, after, marks=marks, but=own.keys())
+        for proxy, had in own.items():
+            self._decide(proxy)
+            self._mark_own(proxy, had, marks)
+        self._assign_all(set(destinations(self._index, touched.endpoints)), marks)
         if touched.trust:
             self._renew_trust(marks)
 
-    def _affected(self, touched: Touched) -> set[ProxyId]:
-        own = {ProxyId(workload) for workload in touched.own}
-        looking = (self._importing.of(pattern) for service in touched.services for pattern in patterns_of(service))
-        calling = (self._calling.of(destination) for destination in self._destinations(touched.callers))
-        return own.union(*looking, *calling)
+    def _has(self, proxy: ProxyId) -> tuple[_Proxy, Side]:
+        own = self._proxies.get(proxy, _NOBODY)
+        return own, self._sides.get(own.inward.outlook)
 
-    def _destinations(self, services: Iterable[tuple[Key, str]]) -> Iterator[Destination]:
-        for id_ in services:
-            service = self._index.services.get(id_)
-            for port in service.ports if service else ():
-                yield Destination(*id_, port.number)
-
-    def _update(self, proxy: ProxyId, marks: Marks) -> set[Destination]:
-        """Decide a proxy's view anew; render it if it differs. Gives the destinations that nobody called before."""
-        before = self.proxies.get(proxy, _NOTHING)
+    def _decide(self, proxy: ProxyId) -> None:
+        before = self._proxies.get(proxy, _NOBODY)
         workload = self._index.workloads.get(WorkloadId(proxy))
-        if workload is None or not workload.proxied:
-            after = _NOTHING
-            if before is not _NOTHING:
-                marks.left[proxy] = {type_url: dict(some) for type_url, some in self.snapshot(proxy).items()}
-                del self.proxies[proxy]
+        if workload is not None and workload.proxied:
+            self._proxies[proxy] = self._inward(workload, before)
         else:
-            after = self.proxies[proxy] = self._decide(workload, before)
-        if (before is _NOTHING) != (after is _NOTHING):
-            marks.add(proxy, SECRET, self._trust)
-        self._importing.move(proxy, before.view.imports, after.view.imports)
-        for type_url in RENDERED:
-            marks.add(proxy, type_url, differing(before.rendered[type_url], after.rendered[type_url]))
-        marks.add(proxy, ENDPOINTS, differing(before.calls, after.calls))
-        return self._call(proxy, set(before.calls.values()), set(after.calls.values()))
+            self._proxies.pop(proxy, None)
+        self._sides.move(proxy, before.inward.outlook, self._proxies.get(proxy, _NOBODY).inward.outlook)
 
-    def _decide(self, workload: Workload, before: _Proxy) -> _Proxy:
+    def _inward(self, workload: Workload, before: _Proxy) -> _Proxy:
         self.views += 1
-        view = view_of(workload, self._index)
-        if view == before.view:
-            return replace(before, view=view)
-        self.renders += 1
-        calls = {upstream.destination.name: upstream.destination for upstream in view.upstreams}
-        return _Proxy(view, render(view, self._encodings), calls)
+        inward = inward_of(workload, self._index)
+        if inward.inbound == before.inward.inbound and before is not _NOBODY:
+            return replace(before, inward=inward)
+        self._renders += 1
+        rendered = render_inward(self._index.name, self._index.domain, inward, encodings=self._encodings)
+        return _Proxy(inward, rendered)
 
-    def _call(self, proxy: ProxyId, before: set[Destination], after: set[Destination]) -> set[Destination]:
-        """A proxy calls other destinations than before; what nobody calls is forgotten."""
-        self._calling.move(proxy, before, after)
-        for destination in before - after:
-            if not self._calling.of(destination):
+    def _mark_members(self, outlook: Outlook, before: Side, after: Side, *, marks: Marks, but: Set[ProxyId]) -> None:
+        differences = {url: differing(before.rendered[url], after.rendered[url]) for url in RENDERED}
+        differences[ENDPOINTS] = differing(before.calls, after.calls)
+        for proxy in self._sides.members(outlook) - but:
+            for type_url, names in differences.items():
+                marks.add(proxy, type_url, names)
+
+    def _mark_own(self, proxy: ProxyId, had: tuple[_Proxy, Side], marks: Marks) -> None:
+        (was, side), (now, new_side) = had, self._has(proxy)
+        for type_url in RENDERED:
+            marks.add(proxy, type_url, differing(was.rendered[type_url], now.rendered[type_url]))
+            marks.add(proxy, type_url, differing(side.rendered[type_url], new_side.rendered[type_url]))
+        marks.add(proxy, ENDPOINTS, differing(side.calls, new_side.calls))
+        if (was is _NOBODY) != (now is _NOBODY):
+            marks.add(proxy, SECRET, self._trust)
+        if was is not _NOBODY and now is _NOBODY:
+            marks.left[proxy] = {type_url: dict(some) for type_url, some in self._snapshot(*had).items()}
+
+    def _assign_all(self, touched: set[Destination], marks: Marks) -> None:
+        for destination in touched | self._sides.take_moved():
+            if not self._sides.is_called(destination):
                 self._assigned.pop(destination, None)
-        return {destination for destination in after - before if destination not in self._assigned}
+            elif destination in touched or destination not in self._assigned:
+                self._assign(destination, marks)
 
     def _assign(self, destination: Destination, marks: Marks) -> None:
-        callers = self._calling.of(destination)
-        if not callers:
-            return
         self.assignments += 1
         encoded = encode_assignment(self._gather(destination), self._encodings)
         if encoded is not self._assigned.get(destination):
             self._assigned[destination] = encoded
-            for proxy in callers:
+            for proxy in self._sides.callers(destination):
                 marks.add(proxy, ENDPOINTS, [destination.name])
 
     def _gather(self, destination: Destination) -> Assignment:
@@ -130,11 +160,11 @@ class MeshWorld:
         authorities = self._index.authorities
         encoded = encode_trust(self._index.name, authorities, self._encodings) if authorities else None
         before, self._trust = self._trust, {encoded.name: encoded} if encoded else {}
-        for proxy in self.proxies:
+        for proxy in self._proxies:
             marks.add(proxy, SECRET, differing(before, self._trust))
 
 
-class _Shared(Mapping[str, Encoded]):
+class _Assignments(Mapping[str, Encoded]):
     """The load assignments of one proxy, in what all proxies share: always the newest."""
 
     def __init__(self, calls: Mapping[str, Destination], assigned: Mapping[Destination, Encoded]) -> None:
@@ -150,9 +180,24 @@ class _Shared(Mapping[str, Encoded]):
         return len(self._calls)
 
 
+class _Joined(Mapping[str, Encoded]):
+    """The resources of both sides of a proxy; no name is on both."""
+
+    def __init__(self, inward: Mapping[str, Encoded], outward: Mapping[str, Encoded]) -> None:
+        self._inward, self._outward = inward, outward
+
+    def __getitem__(self, name: str) -> Encoded:
+        return self._inward[name] if name in self._inward else self._outward[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self._outward, self._inward)
+
+    def __len__(self) -> int:
+        return len(self._inward) + len(self._outward)
+
+
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
     """The names that are not the same in both."""
+    if before is after:
+        return set()
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-
-
-_NOTHING: Final = _Proxy(ProxyView("", ""), {type_url: {} for type_url in RENDERED}, {})

@@ -22,9 +22,14 @@ Dirty = Mapping[ProxyId, Mapping[TypeUrl, set[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What was done since the start: views decided and rendered, messages encoded, load assignments gathered."""
+    """What was done since the start.
+
+    `views`: inward sides decided, one a proxy; `outlooks`: outward sides decided, one for all proxies that share it;
+    `renders`: sides rendered; `encodings`: messages encoded; `assignments`: load assignments gathered.
+    """
 
     views: int
+    outlooks: int
     renders: int
     encodings: int
     assignments: int
@@ -47,6 +52,7 @@ class World:
         meshes = self._meshes.values()
         return Work(
             views=sum(mesh.views for mesh in meshes),
+            outlooks=sum(mesh.outlooks for mesh in meshes),
             renders=sum(mesh.renders for mesh in meshes),
             encodings=self._encodings.count,
             assignments=sum(mesh.assignments for mesh in meshes),
@@ -71,7 +77,7 @@ class World:
     def findings(self, proxy: ProxyId) -> tuple[Finding, ...]:
         """What is doubtful about a proxy's listeners; nothing for an unknown proxy."""
         mesh = self._mesh_with(proxy)
-        return mesh.proxies[proxy].view.findings if mesh else ()
+        return mesh.findings(proxy) if mesh else ()
 
     def snapshot(self, proxy: ProxyId) -> Snapshot | None:
         """What a proxy should have; None if it is not known. To be read at once: the next change may alter it."""

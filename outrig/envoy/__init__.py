@@ -5,7 +5,14 @@ not a default to invent here.
 """
 
 from outrig.envoy.encodings import Encodings
-from outrig.envoy.render import RENDERED, encode_assignment, encode_trust, render
+from outrig.envoy.render import (
+    RENDERED,
+    encode_assignment,
+    encode_trust,
+    render,
+    render_inward,
+    render_outward,
+)
 from outrig.envoy.tls import OWN_CERTIFICATE, OWN_CERTIFICATE_FILE, trust_name
 
 __all__ = [
@@ -16,5 +23,7 @@ __all__ = [
     "encode_assignment",
     "encode_trust",
     "render",
+    "render_inward",
+    "render_outward",
     "trust_name",
 ]

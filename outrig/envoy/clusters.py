@@ -66,7 +66,7 @@ class Application:
     http2: bool
 
 
-def applications(inbound: Inbound) -> list[Application]:
+def applications_of(inbound: Inbound) -> list[Application]:
     """The application behind a port. One that speaks HTTP/1.1 may speak gRPC besides: it has two clusters."""
     if inbound.protocol in _HTTP2_PROTOCOLS:
         return [Application(inbound.cluster, inbound.target, http2=True)]

@@ -13,7 +13,6 @@ from outrig.envoy.parts import Field, named, refusals_log, socket_address, stat_
 from outrig.model import TlsMode
 from outrig.view import HttpOutbound, Inbound, Outbound
 
-
 # Where no requests are spoken a plaintext client may wait for the server to speak first: after this long it is taken
 # as one that will not begin with TLS.
 _PATIENCE: Final[Field] = {"listener_filters_timeout": {"seconds": 2}, "continue_on_listener_filters_timeout": True}

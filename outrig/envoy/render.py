@@ -1,27 +1,51 @@
 """A view as resources: what one proxy should have, but for load assignments and trust bundles, which it shares."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from outrig.envoy.clusters import application_cluster, applications, upstream_cluster
+from outrig.envoy.clusters import application_cluster, applications_of, upstream_cluster
 from outrig.envoy.encodings import Encodings
 from outrig.envoy.endpoints import load_assignment
 from outrig.envoy.listeners import inbound_listener, outbound_listener
 from outrig.envoy.routes import inbound_routes, outbound_routes
 from outrig.envoy.secrets import trust_bundle
 from outrig.snapshot import CLUSTER, LISTENER, ROUTES, Encoded, Snapshot
-from outrig.view import Assignment, HttpOutbound, ProxyView
+from outrig.view import Assignment, HttpOutbound, Inward, Outward, ProxyView
 
 RENDERED: Final = (CLUSTER, LISTENER, ROUTES)
 
 
 def render(view: ProxyView, encodings: Encodings) -> Snapshot:
     """The clusters, listeners and route configurations of a view. Equal pieces of other views are the same objects."""
+    inward = render_inward(view.mesh, view.domain, view.inward, encodings=encodings)
+    outward = render_outward(view.mesh, view.outward, encodings)
+    return {type_url: {**outward[type_url], **inward[type_url]} for type_url in RENDERED}
+
+
+def render_inward(mesh: str, domain: str, inward: Inward, *, encodings: Encodings) -> Snapshot:
+    """The inbound side of a view."""
+    of = encodings.of
+    inbound = inward.inbound
+    applications = [found for one in inbound for found in applications_of(one)]
     return {
-        CLUSTER: {found.name: found for found in _clusters(view, encodings)},
-        LISTENER: {found.name: found for found in _listeners(view, encodings)},
-        ROUTES: {found.name: found for found in _routes(view, encodings)},
+        CLUSTER: _by_name(of(found, partial(application_cluster, found)) for found in applications),
+        LISTENER: _by_name(of((mesh, domain, one), partial(inbound_listener, mesh, domain, one)) for one in inbound),
+        # Not keyed by the inbound itself: its address is no part of its routes.
+        ROUTES: _by_name(
+            of((ROUTES, one.port, one.protocol), partial(inbound_routes, one)) for one in inbound if one.takes_requests
+        ),
+    }
+
+
+def render_outward(mesh: str, outward: Outward, encodings: Encodings) -> Snapshot:
+    """The outbound side of a view."""
+    of = encodings.of
+    tables = [one for one in outward.listeners if isinstance(one, HttpOutbound)]
+    return {
+        CLUSTER: _by_name(of((mesh, one), partial(upstream_cluster, mesh, one)) for one in outward.upstreams),
+        LISTENER: _by_name(of((LISTENER, one), partial(outbound_listener, one)) for one in outward.listeners),
+        ROUTES: _by_name(of((ROUTES, one), partial(outbound_routes, one)) for one in tables),
     }
 
 
@@ -35,27 +59,5 @@ def encode_trust(mesh: str, authorities: tuple[str, ...], encodings: Encodings) 
     return encodings.of((mesh, authorities), partial(trust_bundle, mesh, authorities))
 
 
-def _clusters(view: ProxyView, encodings: Encodings) -> Iterator[Encoded]:
-    for upstream in view.upstreams:
-        yield encodings.of((view.mesh, upstream), partial(upstream_cluster, view.mesh, upstream))
-    for inbound in view.inbound:
-        for application in applications(inbound):
-            yield encodings.of(application, partial(application_cluster, application))
-
-
-def _listeners(view: ProxyView, encodings: Encodings) -> Iterator[Encoded]:
-    for outbound in view.outbound:
-        yield encodings.of((LISTENER, outbound), partial(outbound_listener, outbound))
-    for inbound in view.inbound:
-        build = partial(inbound_listener, view.mesh, view.domain, inbound)
-        yield encodings.of((LISTENER, view.mesh, view.domain, inbound), build)
-
-
-def _routes(view: ProxyView, encodings: Encodings) -> Iterator[Encoded]:
-    for outbound in view.outbound:
-        if isinstance(outbound, HttpOutbound):
-            yield encodings.of((ROUTES, outbound), partial(outbound_routes, outbound))
-    for inbound in view.inbound:
-        if inbound.takes_requests:
-            # Not keyed by the inbound itself: its address is no part of its routes.
-            yield encodings.of((ROUTES, inbound.port, inbound.protocol), partial(inbound_routes, inbound))
+def _by_name(resources: Iterable[Encoded]) -> dict[str, Encoded]:
+    return {resource.name: resource for resource in resources}

@@ -4,20 +4,51 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from outrig.errors import Finding, Severity
-from outrig.model import Address, Egress, Policy, ProxyShape, Service, Surroundings
+from outrig.model import Address, Egress, OutboundPolicy, ProxyShape, Service, Surroundings
 from outrig.resources import Key
 from outrig.view import findings
 from outrig.view.binds import Binds
 from outrig.view.imports import Imported, imported, imports_of, ports_of, speaks_requests
 from outrig.view.names import claim_names
-from outrig.view.proxy import Destination, HttpOutbound, Outbound, TcpOutbound, Upstream, VirtualHost, takes_requests
+from outrig.view.proxy import (
+    Destination,
+    HttpOutbound,
+    Outbound,
+    Outlook,
+    Outward,
+    TcpOutbound,
+    Upstream,
+    VirtualHost,
+    takes_requests,
+)
 
 DEFAULT_BIND = "127.0.0.1"
 
 
+def outward_of(outlook: Outlook, mesh: Surroundings) -> Outward:
+    """The outbound side of the proxies of an outlook."""
+    shape = outlook.shape
+    side = _Side(outlook.home, mesh, shape.origin, Binds(outlook.reserved))
+    for position, egress in enumerate(shape.settings.egress):
+        side.add(position, egress)
+    if shape.settings.outbound is OutboundPolicy.ALLOW_ANY:
+        side.found.append(findings.no_way_out(shape.origin))
+    return Outward(
+        listeners=tuple(side.listeners),
+        upstreams=tuple(side.upstreams[name] for name in sorted(side.upstreams)),
+        findings=tuple(side.found),
+        imports=frozenset(side.imports),
+    )
+
+
+def binds_of(shape: ProxyShape) -> frozenset[str]:
+    """The hosts on which the outbound listeners of a shape are bound."""
+    return frozenset(egress.bind or DEFAULT_BIND for egress in shape.egress)
+
+
 @dataclass(slots=True)
-class OutboundSide:
-    """The outbound half of a view in the making: listeners, the upstreams they lead to, findings."""
+class _Side:
+    """An outbound side in the making."""
 
     home: str
     mesh: Surroundings
@@ -105,14 +136,6 @@ class OutboundSide:
         name = f"{address.host}_{address.port}" if str(address.port) in self._routes else str(address.port)
         self._routes.add(name)
         return name
-
-
-def outbound_of(home: str, shape: Policy[ProxyShape], mesh: Surroundings, *, binds: Binds) -> OutboundSide:
-    """The outbound listeners of a shape, for a proxy in namespace `home`; takes their addresses from `binds`."""
-    side = OutboundSide(home, mesh, shape.origin, binds)
-    for position, egress in enumerate(shape.settings.egress):
-        side.add(position, egress)
-    return side
 
 
 def _port_numbers(egress: Egress, services: Iterable[Service]) -> list[int]:

@@ -6,8 +6,9 @@ Listener, cluster and route names are Istio's, which dashboards and people know 
 from dataclasses import dataclass, field
 
 from outrig.errors import Finding
-from outrig.model import Protocol, Target, TlsMode
+from outrig.model import Policy, Protocol, ProxyShape, Target, TlsMode
 from outrig.resources import Key
+from outrig.view.binds import Reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +131,49 @@ Outbound = HttpOutbound | TcpOutbound
 
 
 @dataclass(frozen=True, slots=True)
-class ProxyView:
-    """All that one proxy is to do. `upstreams` are sorted by name.
+class Outlook:
+    """All, beside the mesh itself, that the outbound side of a proxy depends on. Proxies of one outlook share it.
+
+    `home`: the namespace; `reserved`: the addresses that are taken on its machine, as far as they matter.
+    """
+
+    home: str
+    shape: Policy[ProxyShape]
+    reserved: frozenset[Reservation]
+
+
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """The outbound side: listeners, and the upstreams they lead to, sorted by name.
 
     No part of its equality: `findings`, and `imports`, the patterns (namespace, host) of services it looked for.
     """
 
-    mesh: str
-    domain: str
-    inbound: tuple[Inbound, ...] = ()
-    outbound: tuple[Outbound, ...] = ()
+    listeners: tuple[Outbound, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     findings: tuple[Finding, ...] = field(default=(), compare=False)
     imports: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Inward:
+    """The inbound side. `outlook`: what the outbound side depends on; None if there shall be no outbound side."""
+
+    inbound: tuple[Inbound, ...] = ()
+    outlook: Outlook | None = None
+    findings: tuple[Finding, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyView:
+    """All that one proxy is to do."""
+
+    mesh: str
+    domain: str
+    inward: Inward
+    outward: Outward
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is doubtful about it."""
+        return self.inward.findings + self.outward.findings

@@ -84,7 +84,7 @@ class Conversation:
             if each.in_flight or (type_url in _AFTER_CLUSTERS and self._types[CLUSTER].in_flight):
                 continue
             due = each.review(snapshot.get(type_url, {}))
-            if type_url != LISTENER:
+            if due.vanished and type_url != LISTENER:
                 due = Due(due.changed, due.unknown, (), due.greeting)
             if due:
                 return self._send(each, due, stamp)

@@ -73,6 +73,9 @@ class Due:
         return bool(self.changed or self.unknown or self.vanished or self.greeting)
 
 
+_NOTHING = Due()
+
+
 @dataclass(frozen=True, slots=True)
 class _Flight:
     """A response not answered yet: name to version, None for a removal. `stamp`: the state it completes, if it does."""
@@ -146,6 +149,9 @@ class Subscription:
         if self._everything:
             self._marked |= available.keys() | self._held.keys()
             self._everything = False
+        if not (self._marked or self._owed or self._greeting):
+            self._suspects.clear()
+            return _NOTHING
         due = self._sort_out(available)
         self._marked &= {*(resource.name for resource in due.changed), *due.unknown, *due.vanished}
         self._owed &= {*(resource.name for resource in due.changed), *due.unknown}

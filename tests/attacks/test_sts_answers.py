@@ -95,6 +95,7 @@ UNUSABLE = {
     "8 two results": lambda: xml(
         answer().replace("<ResponseMetadata>", "<GetCallerIdentityResult></GetCallerIdentityResult><ResponseMetadata>")
     ),
+    "8 two results and nothing else": lambda: xml(answer().replace("ResponseMetadata>", "GetCallerIdentityResult>")),
     "8 two ARNs": lambda: xml(answer(more=f"<Arn>{ARN}</Arn>")),
     "8 an unknown part": lambda: xml(answer(more="<Role>admin</Role>")),
     "8 no account": lambda: xml(answer().replace("<Account>123456789012</Account>", "")),

@@ -147,7 +147,7 @@ class Talking(RuleBasedStateMachine):
         self.last_nonce = int(response.nonce)
         assert type_url in self.client.asked
         assert type_url not in self.unanswered, "two responses of a type in flight"
-        if type_url in (LISTENER, ROUTES):
+        if type_url == LISTENER or (type_url == ROUTES and response.resources):
             assert CLUSTER not in self.unanswered, "clusters are not accepted yet"
         for resource in response.resources:
             assert resource is self.snapshot[type_url][resource.name]
