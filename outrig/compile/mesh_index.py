@@ -59,8 +59,7 @@ class MeshIndex:
         self._directory = directory
         self._by_namespace: dict[str, dict[ServiceId, Service]] = defaultdict(dict)
         self._by_host: dict[str, dict[ServiceId, Service]] = defaultdict(dict)
-        self._groups: dict[str, set[Group]] = defaultdict(set)
-        self._reaching: dict[str | None, set[ServiceId]] = defaultdict(set)  # services by the namespace they select in
+        self._groups: LabelIndex[Group] = LabelIndex()
         self._identities: dict[ServiceId, Counter[str]] = {}
         self._selecting: SelectorIndex[ServiceId] = SelectorIndex()
         self._labelled: LabelIndex[WorkloadId] = LabelIndex()
@@ -112,7 +111,7 @@ class MeshIndex:
             case Workload():
                 self._add_workload(fact)
             case Group():
-                self._groups[fact.namespace].add(fact)
+                self._groups.add(fact.namespace, fact.labels, fact)
                 self._count_group(fact, 1)
             case Policy():
                 self._index_of(fact).add(fact.applies_to, fact)
@@ -126,7 +125,7 @@ class MeshIndex:
             case Workload():
                 self._discard_workload(fact)
             case Group():
-                self._groups[fact.namespace].discard(fact)
+                self._groups.discard(fact.namespace, fact.labels, fact)
                 self._count_group(fact, -1)
             case Policy():
                 self._index_of(fact).discard(fact.applies_to, fact)
@@ -159,10 +158,8 @@ class MeshIndex:
         if service.selector is None:
             return
         self._selecting.add(service.selector, id_)
-        self._reaching[service.selector.namespace].add(id_)
-        for group in self._groups_in(service.selector.namespace):
-            if service.selector.could_match(group.namespace, group.labels):
-                self._identities[id_].update(group.identities)
+        for group in self._groups.possibly_chosen_by(service.selector):
+            self._identities[id_].update(group.identities)
         for workload in self.workloads_of(service):
             self._identities[id_].update(workload.identities)
 
@@ -174,7 +171,6 @@ class MeshIndex:
         _drop(self._by_host, service.host, id_)
         if service.selector is not None:
             self._selecting.discard(service.selector, id_)
-            self._reaching[service.selector.namespace].discard(id_)
 
     def _add_workload(self, workload: Workload) -> None:
         self._journal.workloads.setdefault(workload.id, self.workloads.get(workload.id))
@@ -194,10 +190,8 @@ class MeshIndex:
             self._count(id_, workload.identities, by)
 
     def _count_group(self, group: Group, by: int) -> None:
-        for id_ in (*self._reaching[group.namespace], *self._reaching[None]):
-            selector = self.services[id_].selector
-            if selector is not None and selector.could_match(group.namespace, group.labels):
-                self._count(id_, group.identities, by)
+        for id_ in self._selecting.possibly_choosing(group.namespace, group.labels):
+            self._count(id_, group.identities, by)
 
     def _count(self, id_: ServiceId, identities: Iterable[str], by: int) -> None:
         counted = self._identities[id_]
@@ -206,11 +200,6 @@ class MeshIndex:
             counted[identity] += by
             if not counted[identity]:
                 del counted[identity]
-
-    def _groups_in(self, namespace: str | None) -> list[Group]:
-        if namespace is not None:
-            return list(self._groups.get(namespace, ()))
-        return [group for groups in self._groups.values() for group in groups]
 
     def _index_of(self, policy: Policy[Any]) -> SelectorIndex[Policy[Any]]:
         return self._shapes if isinstance(policy.settings, ProxyShape) else self._peer_tls

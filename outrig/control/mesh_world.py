@@ -32,13 +32,14 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class _Proxy:
-    """What a proxy has of its own."""
+    """What a proxy has of its own, rendered for a trust domain."""
 
     inward: Inward
+    domain: str
     rendered: Snapshot
 
 
-_NOBODY: Final = _Proxy(Inward(), NO_SIDE.rendered)
+_NOBODY: Final = _Proxy(Inward(), "", NO_SIDE.rendered)
 
 
 class MeshWorld:
@@ -111,12 +112,11 @@ class MeshWorld:
 
     def _inward(self, workload: Workload, before: _Proxy) -> _Proxy:
         self.views += 1
-        inward = inward_of(workload, self._index)
-        if inward.inbound == before.inward.inbound and before is not _NOBODY:
+        inward, domain = inward_of(workload, self._index), self._index.domain
+        if (inward.inbound, domain) == (before.inward.inbound, before.domain):
             return replace(before, inward=inward)
         self._renders += 1
-        rendered = render_inward(self._index.name, self._index.domain, inward, encodings=self._encodings)
-        return _Proxy(inward, rendered)
+        return _Proxy(inward, domain, render_inward(self._index.name, domain, inward, encodings=self._encodings))
 
     def _mark_members(self, outlook: Outlook, before: Side, after: Side, *, marks: Marks, but: Set[ProxyId]) -> None:
         differences = {url: differing(before.rendered[url], after.rendered[url]) for url in RENDERED}
@@ -134,7 +134,8 @@ class MeshWorld:
         if (was is _NOBODY) != (now is _NOBODY):
             marks.add(proxy, SECRET, self._trust)
         if was is not _NOBODY and now is _NOBODY:
-            marks.left[proxy] = {type_url: dict(some) for type_url, some in self._snapshot(*had).items()}
+            left = self._snapshot(*had)
+            marks.left[proxy] = {**left, ENDPOINTS: dict(left[ENDPOINTS])}
 
     def _assign_all(self, touched: set[Destination], marks: Marks) -> None:
         for destination in touched | self._sides.take_moved():
@@ -145,9 +146,9 @@ class MeshWorld:
 
     def _assign(self, destination: Destination, marks: Marks) -> None:
         self.assignments += 1
-        encoded = encode_assignment(self._gather(destination), self._encodings)
-        if encoded is not self._assigned.get(destination):
-            self._assigned[destination] = encoded
+        before = self._assigned.get(destination)
+        self._assigned[destination] = encode_assignment(self._gather(destination), self._encodings)
+        if before is not None and self._assigned[destination] is not before:  # None: callers are marked as newcomers
             for proxy in self._sides.callers(destination):
                 marks.add(proxy, ENDPOINTS, [destination.name])
 
@@ -198,6 +199,6 @@ class _Joined(Mapping[str, Encoded]):
 
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
     """The names that are not the same in both."""
-    if before is after:
-        return set()
+    if before is after or not before:
+        return set() if before is after else set(after)
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

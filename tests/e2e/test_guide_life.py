@@ -1,0 +1,112 @@
+"""A task's life in the guide's scene: joined again by hand, killed in parts, scaled and stopped under load."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.guide import EXAMPLE, Guide, condition, envoy_of, open_guide, task_of
+from tests.fixtures.local.lab import eventually
+
+pytestmark = pytest.mark.slow
+
+GRACES = {"OUTRIG_DISCONNECT_GRACE": "2s", "OUTRIG_ABSENCE_GRACE": "10s"}
+
+
+@pytest.fixture(scope="module")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
+    with open_guide(tmp_path_factory.mktemp("guide"), GRACES) as found:
+        found.deploy("ratings")
+        found.deploy("productpage")
+        found.wait_serving("ratings")
+        found.wait_serving("productpage")
+        eventually(found.call)
+        yield found
+
+
+def labels_of(guide: Guide, task: str) -> dict[str, str]:
+    """The labels of the task's WorkloadEntry."""
+    entries = [one for one in guide.get("workloadentries") if one["metadata"]["name"].endswith(task)]
+    found: dict[str, str] = entries[0]["spec"]["labels"]
+    return found
+
+
+def test_a_deleted_registration_comes_back_by_itself_with_the_group_as_it_is_now(guide: Guide) -> None:
+    (before,) = guide.registrations("ratings")
+    task, name = task_of(before), before["metadata"]["name"]
+    group = (EXAMPLE / "workloadgroup.yaml").read_text(encoding="utf-8")
+    assert "configured" in guide.apply(group.replace("cloud: aws", "cloud: aws\n      edition: second"))
+    try:
+        assert "edition" not in labels_of(guide, task)
+        guide.kubectl("delete", "war", "-n", "bookinfo", name)
+        uids = guide.wait_serving("ratings")
+        assert set(uids) == {task}
+        assert uids[task] != before["metadata"]["uid"]
+        assert labels_of(guide, task)["edition"] == "second"
+        assert eventually(guide.call)
+    finally:
+        guide.apply(group)
+
+
+def test_a_killed_envoy_is_started_again_and_unready_meanwhile(guide: Guide) -> None:
+    (task,) = guide.wait_serving("ratings")
+    agent = guide.pid(task, "onboarding-agent")
+    before, ready_lines = envoy_of(agent), guide.log(task).count("workload is ready")
+    os.kill(before, signal.SIGKILL)
+    after = eventually(lambda: (pid := envoy_of(agent)) != before and pid)
+    assert eventually(lambda: guide.log(task).count("workload is ready") > ready_lines)
+    assert re.search(r"workload is unhealthy: Envoy is not running(.|\n)*workload is ready", guide.log(task))
+    assert guide.wait_serving("ratings").keys() == {task}
+    assert (guide.pid(task, "onboarding-agent"), envoy_of(agent)) == (agent, after)
+    assert eventually(guide.call)
+
+
+@pytest.mark.parametrize("container", ["onboarding-agent", "ratings"])
+def test_a_task_that_lost_a_part_is_replaced_and_its_registration_goes(guide: Guide, container: str) -> None:
+    (task,) = guide.wait_serving("ratings")
+    envoy = envoy_of(guide.pid(task, "onboarding-agent"))
+    os.kill(guide.pid(task, container), signal.SIGKILL)
+
+    def withdrawn() -> bool:
+        entries = [one for one in guide.get("workloadentries") if one["metadata"]["name"].endswith(task)]
+        return not any(condition(one, "Ready") == "True" for one in entries)
+
+    eventually(withdrawn, seconds=20)
+    assert not os.path.exists(f"/proc/{envoy}")
+    (successor,) = guide.wait_serving("ratings")
+    assert successor != task
+    assert eventually(guide.call)
+
+
+def test_scaling_up_and_down_under_load_loses_no_request(guide: Guide) -> None:
+    (first,) = guide.wait_serving("ratings")
+    load = guide.load(seconds=25)
+    guide.scale("ratings", 3)
+    tasks = guide.wait_serving("ratings", 3)
+    for task in tasks:
+        eventually(lambda task=task: guide.calls_served(task) > 0)
+    guide.scale("ratings", 1)
+    guide.wait_serving("ratings", 1)
+    assert load.going, "the load ended before the scaling: it proves nothing"
+    account = load.account()
+    assert (account["failed"], account["sent"]) == (0, 1250), account
+    assert len(guide.running("ratings")) == 1
+
+
+def test_a_task_stopped_under_load_loses_no_request_and_is_replaced(guide: Guide) -> None:
+    guide.scale("ratings", 2)
+    before = guide.wait_serving("ratings", 2)
+    load = guide.load(seconds=12)
+    leaving = next(iter(before))
+    eventually(lambda: guide.calls_served(leaving) > 10)
+    guide.stop_task(leaving)
+    eventually(lambda: leaving not in {task_of(one) for one in guide.registrations("ratings")})
+    assert load.going, "the load ended before the stop: it proves nothing"
+    after = guide.wait_serving("ratings", 2)
+    account = load.account()
+    assert (account["failed"], account["sent"]) == (0, 600), account
+    assert leaving not in after
+    guide.scale("ratings", 1)
+    guide.wait_serving("ratings", 1)
