@@ -7,7 +7,7 @@ If `run` fails, the task group above fails with it: there is no half-alive hub.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from outrig.xds.subscription import Rejection
 
 Dirty = Mapping[ProxyId, Mapping[TypeUrl, set[str]]]
 Verdict = Callable[[ProxyId, tuple[Rejection, ...]], None]
+Dirtied = Callable[[Iterable[ProxyId]], None]
 
 
 class World(Protocol):
@@ -70,16 +71,23 @@ class _Acceptance:
 
 
 class Hub:
-    """Feeds the xDS server. `on_verdict` hears what a proxy refuses, () once it refuses nothing.
+    """Feeds the xDS server. `on_verdict` hears what a proxy refuses, () once it refuses nothing; `on_dirty`, which
+    proxies a change has just reached.
 
     `stamp` numbers the states that `snapshot` shows: the store's revision, lifted where the store was restored to
     an earlier one, so that it never falls.
     """
 
     def __init__(
-        self, world: World, bursts: AsyncIterator[Burst], *, on_verdict: Verdict = lambda _proxy, _rejections: None
+        self,
+        world: World,
+        bursts: AsyncIterator[Burst],
+        *,
+        on_verdict: Verdict = lambda _proxy, _rejections: None,
+        on_dirty: Dirtied = lambda _proxies: None,
     ) -> None:
-        self._world, self._bursts, self._on_verdict = world, bursts, on_verdict
+        self._world, self._bursts = world, bursts
+        self._on_verdict, self._on_dirty = on_verdict, on_dirty
         self._readers: dict[ProxyId, set[Mailbox]] = defaultdict(set)
         self._verdicts: dict[ProxyId, tuple[Rejection, ...]] = {}
         self._acceptances: set[_Acceptance] = set()
@@ -161,6 +169,7 @@ class Hub:
         for proxy, names in dirty.items():
             for mailbox in self._readers.get(proxy, ()):
                 mailbox.mark(names, self.stamp)
+        self._on_dirty(dirty)
 
     def _wake_all(self) -> None:
         for mailboxes in self._readers.values():

@@ -1,13 +1,13 @@
 """Writes what the control plane observes into the status of resources: on transitions only, never twice the same.
 
-In: observations about registrations, entries and proxies. Out: conditions and, for configuration that a proxy refused,
-an Event. A resource that is gone, or is another one by now, is left alone.
+In: observations about registrations, entries and proxies. Out: conditions and, for configuration that a proxy refused
+or that could be used in part only, an Event. A resource that is gone, or is another one by now, is left alone.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,6 +15,7 @@ import structlog
 
 from outrig.dialects.conditions import Condition, condition_of, with_condition
 from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY
+from outrig.errors import Finding
 from outrig.kit.aio import jittered_backoff
 from outrig.resources import Json, Key, Resource
 from outrig.snapshot import ProxyId
@@ -24,8 +25,21 @@ from outrig.xds.subscription import Rejection
 Alter = Callable[[Resource], Resource]
 Clock = Callable[[], datetime]
 
-ACCEPTED: Final = "ProxyConfigAccepted"
-REJECTED: Final = "ProxyConfigRejected"
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """A condition of WorkloadEntries that is only ever written once it was false. `bad` is its reason then."""
+
+    condition: str
+    good: str
+    bad: str
+
+
+ACCEPTED: Final = Aspect("ProxyConfigAccepted", "Accepted", "ProxyConfigRejected")
+"""Whether the proxy takes the configuration it is given."""
+COMPLETE: Final = Aspect("ProxyConfigComplete", "Complete", "ProxyConfigIncomplete")
+"""Whether all that users wrote for the proxy could be made into configuration."""
+
 _TRIES: Final = 5
 _LONGEST: Final = 1024  # characters of a message
 
@@ -69,19 +83,27 @@ async def _change(store: Store, key: Key, alter: Alter, uid: str) -> Resource | 
 
 
 class Verdicts:
-    """Tells people what proxies refuse: a condition of the WorkloadEntry, and an Event.
+    """Tells people what proxies refuse, and what could not be given to them: a condition and an Event.
 
-    `note` is the hub's `on_verdict`. Only the newest verdict of a proxy counts, so a slow store makes no queue.
+    `note` is the hub's `on_verdict`. Only the newest verdict on a proxy counts, so a slow store makes no queue.
     """
 
     def __init__(self, store: Store, *, clock: Clock = utc_now) -> None:
         self._store, self._clock = store, clock
-        self._noted: dict[ProxyId, tuple[Rejection, ...]] = {}
+        self._noted: dict[tuple[ProxyId, Aspect], str] = {}
         self._something = asyncio.Event()
 
     def note(self, proxy: ProxyId, rejections: tuple[Rejection, ...]) -> None:
         """A proxy refuses these now; () once it refuses nothing."""
-        self._noted[proxy] = rejections
+        lines = (f"{each.type_url.rpartition('.')[2]} {each.name}: {each.reason}" for each in rejections)
+        self._note(proxy, ACCEPTED, lines)
+
+    def note_findings(self, proxy: ProxyId, findings: tuple[Finding, ...]) -> None:
+        """These stand against a proxy's configuration now; () once nothing does."""
+        self._note(proxy, COMPLETE, map(str, findings))
+
+    def _note(self, proxy: ProxyId, aspect: Aspect, lines: Iterable[str]) -> None:
+        self._noted[proxy, aspect] = " ".join("; ".join(lines).split())[:_LONGEST]
         self._something.set()
 
     async def run(self) -> None:
@@ -91,56 +113,49 @@ class Verdicts:
             await self._something.wait()
             self._something.clear()
             while self._noted:
-                proxy = next(iter(self._noted))
-                rejections = self._noted.pop(proxy)
+                about = next(iter(self._noted))
+                problem = self._noted.pop(about)
                 try:
-                    await self._write(proxy, rejections)
+                    await self._write(*about, problem)
                 except (Unavailable, Conflict) as error:
-                    _log.warning("verdict of a proxy not written yet", proxy=proxy, reason=str(error))
-                    self._noted.setdefault(proxy, rejections)
+                    _log.warning("verdict on a proxy not written yet", proxy=about[0], reason=str(error))
+                    self._noted.setdefault(about, problem)
                     await asyncio.sleep(next(delays))
 
-    async def _write(self, proxy: ProxyId, rejections: tuple[Rejection, ...]) -> None:
+    async def _write(self, proxy: ProxyId, aspect: Aspect, problem: str) -> None:
         namespace, _, name = proxy.partition("/")
         key, now = entry_key(namespace, name), self._clock()
         before = await self._store.get(key)
-        entry = await change(self._store, key, lambda entry: _with_verdict(entry, rejections, now))
-        if rejections and before is not None and entry is not None and entry.revision != before.revision:
-            await self._tell(entry, _message(rejections), now)
+        entry = await change(self._store, key, lambda entry: _with_verdict(entry, aspect, problem, now))
+        if problem and before is not None and entry is not None and entry.revision != before.revision:
+            await self._tell(entry, aspect.bad, problem, now)
 
-    async def _tell(self, entry: Resource, message: str, now: datetime) -> None:
-        """An Event about the entry; the same refusal again counts it up."""
-        key = _event_key(entry.key, message)
+    async def _tell(self, entry: Resource, reason: str, message: str, now: datetime) -> None:
+        """An Event about the entry; the same problem again counts it up."""
+        key = _event_key(entry.key, reason, message)
         async with self._store.transaction() as tx:
             before = await tx.get(key)
             if before is None:
-                await tx.create(Resource(key, body=_event(entry, message, now=now)))
+                await tx.create(Resource(key, body=_event(entry, reason, message, now=now)))
                 return
             again = {"count": int(before.body.get("count", 1)) + 1, "lastTimestamp": _text(now)}
             await tx.update(replace(before, body={**before.body, **again}))
 
 
-def _with_verdict(entry: Resource, rejections: tuple[Rejection, ...], now: datetime) -> Resource:
-    if not rejections and condition_of(entry.status, ACCEPTED) is None:
-        return entry  # never refused anything: no need to say that it accepts
-    condition = Condition(ACCEPTED, True, "Accepted")
-    if rejections:
-        condition = Condition(ACCEPTED, False, REJECTED, _message(rejections))
+def _with_verdict(entry: Resource, aspect: Aspect, problem: str, now: datetime) -> Resource:
+    if not problem and condition_of(entry.status, aspect.condition) is None:
+        return entry  # never had a problem: no need to say that it has none
+    condition = Condition(aspect.condition, not problem, aspect.bad if problem else aspect.good, problem)
     status = with_condition(entry.status, condition, now=now)
     return entry if status is entry.status else replace(entry, status=status)
 
 
-def _message(rejections: tuple[Rejection, ...]) -> str:
-    lines = (f"{each.type_url.rpartition('.')[2]} {each.name}: {each.reason}" for each in rejections)
-    return " ".join("; ".join(lines).split())[:_LONGEST]
-
-
-def _event_key(about: Key, message: str) -> Key:
-    digest = hashlib.sha256("\n".join((REJECTED, about.name, message)).encode()).hexdigest()
+def _event_key(about: Key, reason: str, message: str) -> Key:
+    digest = hashlib.sha256("\n".join((reason, about.name, message)).encode()).hexdigest()
     return Key("", "Event", "", about.namespace, f"{about.name[:200].rstrip('-.')}.{digest[:16]}")
 
 
-def _event(entry: Resource, message: str, *, now: datetime) -> Json:
+def _event(entry: Resource, reason: str, message: str, *, now: datetime) -> Json:
     return {
         "involvedObject": {
             "apiVersion": f"{WORKLOAD_ENTRY.group}/{WORKLOAD_ENTRY.versions[0]}",
@@ -149,7 +164,7 @@ def _event(entry: Resource, message: str, *, now: datetime) -> Json:
             "name": entry.key.name,
             "uid": entry.uid,
         },
-        "reason": REJECTED,
+        "reason": reason,
         "message": message,
         "type": "Warning",
         "source": {"component": "outrig"},

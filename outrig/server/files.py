@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 
 from outrig.api.serving import Tls
 from outrig.ca.authorities import Authorities, KeyPair
+from outrig.server.settings import Settings
 
 ADMIN_LIFETIME = timedelta(days=365)
 
@@ -132,9 +133,9 @@ def _serves(path: Path, authorities: Authorities, server: str, now: datetime) ->
     return lasts and root == authorities.control.pem and cluster["server"] == server
 
 
-def server_hosts(advertised: tuple[str, ...]) -> tuple[str, ...]:
+def server_hosts(settings: Settings) -> tuple[str, ...]:
     """The names and addresses in the server certificate: those advertised, and those of this machine."""
-    return tuple(dict.fromkeys((*advertised, socket.gethostname(), "localhost", "127.0.0.1", "::1")))
+    return tuple(dict.fromkeys((*settings.advertised_hosts, socket.gethostname(), "localhost", "127.0.0.1", "::1")))
 
 
 def _base64(text: str) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import signal
 import socket
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,6 +20,7 @@ from outrig.api.agents.stream import AgentStream
 from outrig.api.kube.app import kube_app
 from outrig.attest.attestor import open_attestor
 from outrig.ca.authorities import Authorities, open_authorities
+from outrig.control.doubts import Doubts
 from outrig.control.following import follow
 from outrig.control.hub import Hub
 from outrig.control.reaper import Graces, Reaper
@@ -26,12 +28,12 @@ from outrig.control.registry import Place, Registry
 from outrig.control.sessions import Sessions
 from outrig.control.status import Verdicts
 from outrig.control.world import World
-from outrig.kit.tasks import running
+from outrig.kit.tasks import Loop, running
 from outrig.model import Trust
 from outrig.resources import Key
 from outrig.server.callers import authenticator
 from outrig.server.certificates import ServerCertificate
-from outrig.server.diagnostics import diagnostics_app
+from outrig.server.diagnostics import Gauges, diagnostics_app
 from outrig.server.files import DataDir, server_hosts
 from outrig.server.first_start import write_defaults
 from outrig.server.kinds import FOLLOWED, KINDS
@@ -39,11 +41,25 @@ from outrig.server.logs import configure_logs
 from outrig.server.ports import Apps, open_ports, ports_of
 from outrig.server.pruning import prune
 from outrig.server.settings import Settings, attest_settings, ca_settings
-from outrig.store.protocol import Query
+from outrig.store.protocol import Query, Store
 from outrig.store.sqlite import open_sqlite
 from outrig.xds.server import XdsServer
 
 READY: Final = "control plane ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The parts that run; what is served is made of them."""
+
+    store: Store
+    authorities: Authorities
+    certificate: ServerCertificate
+    sessions: Sessions
+    hub: Hub
+    xds: XdsServer
+    registry: Registry
+    loops: tuple[Loop, ...]
 
 
 async def run(settings: Settings) -> None:
@@ -57,39 +73,58 @@ async def run(settings: Settings) -> None:
         authorities = await open_authorities(store, ca_settings(settings))
         await write_defaults(store)
         data.write_roots(authorities)
-        certificate = ServerCertificate(authorities, data, server_hosts(settings.advertised_hosts))
-        sessions, verdicts, reaper = Sessions(store, authorities), Verdicts(store), Reaper(store, _graces(settings))
-        hub = Hub(_world(authorities), follow(store, Query(kinds=FOLLOWED)), on_verdict=verdicts.note)
-        address = f"{settings.bind}:{settings.xds_port}"
-        xds = XdsServer(hub, certificate.credentials, identify=sessions.identify, address=address)
-        registry = Registry(store, hub, reaper=reaper, place=_place(settings), end_proxy=xds.end)
-        loops = (hub.run(), verdicts.run(), reaper.run(), registry.run(), prune(store), xds.run(), certificate.run())
-        await stack.enter_async_context(running(*loops))
-        await hub.wait_ready()
-        xds_port = await xds.wait_listening()
-
-        attestor = open_attestor(attest_settings(settings))
-        stack.push_async_callback(attestor.close)
-        known = AdmissionSettings(xds_port, settings.xds_host)
-        admission = Admission(known, store=store, attestor=attestor, authorities=authorities)
-        agents = [*join_routes(admission), AgentStream(registry, sessions.identify).route()]
-        gauges = {
-            "outrig_agents_connected": ("Agents whose stream is open.", lambda: float(registry.connected)),
-            "outrig_xds_streams": ("Open xDS streams.", lambda: float(xds.statistics().streams)),
-            "outrig_store_revision": ("The state that proxies are given.", lambda: float(hub.stamp)),
-        }
-        apps = Apps(
-            agents=Starlette(routes=agents),
-            api=kube_app(store, KINDS, authenticator(settings, data)),
-            diagnostics=diagnostics_app(is_ready=lambda: not stopping.is_set(), gauges=gauges),
-        )
+        plane = _plane(settings, store, authorities, ServerCertificate(authorities, data, server_hosts(settings)))
+        await stack.enter_async_context(running(*plane.loops))
+        await plane.hub.wait_ready()
+        ports = {"xds": await plane.xds.wait_listening()}
+        apps = await _apps(settings, plane, data, xds_port=ports["xds"], stack=stack, stopping=stopping)
         servings = await open_ports(ports_of(settings, apps, data), stack)
-        certificate.tell(serving.reload for serving in servings.values())
-        data.write_ports({"xds": xds_port, **{name: serving.port for name, serving in servings.items()}})
-        if "apiHttps" in servings:
-            data.write_kubeconfig(authorities, port=servings["apiHttps"].port, now=datetime.now(UTC))
+        plane.certificate.tell(serving.reload for serving in servings.values())
+        ports |= {name: serving.port for name, serving in servings.items()}
+        data.write_ports(ports)
+        if "apiHttps" in ports:
+            data.write_kubeconfig(authorities, port=ports["apiHttps"], now=datetime.now(UTC))
         print(READY, flush=True)
         await stopping.wait()
+
+
+def _plane(settings: Settings, store: Store, authorities: Authorities, certificate: ServerCertificate) -> Plane:
+    sessions, verdicts, reaper = Sessions(store, authorities), Verdicts(store), Reaper(store, _graces(settings))
+    world = _world(authorities)
+    bursts, doubts = follow(store, Query(kinds=FOLLOWED)), Doubts(world, verdicts.note_findings)
+    hub = Hub(world, bursts, on_verdict=verdicts.note, on_dirty=doubts.look)
+    address = f"{settings.bind}:{settings.xds_port}"
+    xds = XdsServer(hub, certificate.credentials, identify=sessions.identify, address=address)
+    registry = Registry(store, hub, reaper=reaper, place=_place(settings), end_proxy=xds.end)
+    loops = (hub.run(), verdicts.run(), reaper.run(), registry.run(), prune(store), xds.run(), certificate.run())
+    return Plane(store, authorities, certificate, sessions, hub, xds, registry, loops)
+
+
+async def _apps(
+    settings: Settings, plane: Plane, data: DataDir, *, xds_port: int, stack: AsyncExitStack, stopping: asyncio.Event
+) -> Apps:
+    attestor = open_attestor(attest_settings(settings))
+    stack.push_async_callback(attestor.close)
+    known = AdmissionSettings(xds_port, settings.xds_host)
+    admission = Admission(known, store=plane.store, attestor=attestor, authorities=plane.authorities)
+    agents = [*join_routes(admission), AgentStream(plane.registry, plane.sessions.identify).route()]
+    return Apps(
+        agents=Starlette(routes=agents),
+        api=kube_app(plane.store, KINDS, authenticator(settings, data)),
+        diagnostics=diagnostics_app(is_ready=lambda: not stopping.is_set(), gauges=_gauges(plane)),
+    )
+
+
+def _gauges(plane: Plane) -> Gauges:
+    return {
+        "outrig_agents_connected": ("Agents whose stream is open.", lambda: float(plane.registry.connected)),
+        "outrig_xds_streams": ("Open xDS streams.", lambda: float(plane.xds.statistics().streams)),
+        "outrig_xds_responses": (
+            "xDS responses sent since the start.",
+            lambda: float(plane.xds.statistics().responses),
+        ),
+        "outrig_store_revision": ("The state that proxies are given.", lambda: float(plane.hub.stamp)),
+    }
 
 
 def _world(authorities: Authorities) -> World:

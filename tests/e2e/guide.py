@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,8 +167,12 @@ class Guide:
         """A constant rate of calls from productpage to ratings."""
         script = [str(BIN / "python"), str(ROOT / "examples/apps/load.py"), "--rate", str(rate), "--seconds", str(seconds)]
         command = [*script, "--connect", "127.0.0.2:9080", f"http://{RATINGS}/ratings/0"]
-        local = [BIN / "outrig", "local", "exec", "productpage", "--dir", str(self.lab.directory), "--", *command]
-        return Load(subprocess.Popen(local, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        return Load(self.start_inside("productpage", *command))
+
+    def start_inside(self, task: str, *command: str) -> "subprocess.Popen[str]":
+        """Start a command in the first container of a task and go on; it ends with the process given."""
+        local = [BIN / "outrig", "local", "exec", task, "--dir", str(self.lab.directory), "--", *command]
+        return subprocess.Popen(local, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def log(self, task: str, container: str = "onboarding-agent") -> str:
         """What a container has printed, nothing if it does not exist."""
@@ -195,8 +199,9 @@ def envoy_of(agent: int) -> int:
     """The pid of the Envoy that an agent runs, 0 if there is none."""
     for file in Path(f"/proc/{agent}/task").glob("*/children"):
         for child in file.read_text(encoding="ascii").split():
-            if Path(f"/proc/{child}/exe").resolve().name == "envoy":
-                return int(child)
+            with suppress(OSError):  # it has just ended
+                if Path(f"/proc/{child}/comm").read_text(encoding="ascii").strip() == "envoy":
+                    return int(child)
     return 0
 
 

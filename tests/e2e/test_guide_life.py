@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.guide import EXAMPLE, Guide, condition, envoy_of, open_guide, task_of
-from tests.fixtures.local.lab import eventually
+from tests.fixtures.local.lab import alive, eventually
 
 pytestmark = pytest.mark.slow
 
-GRACES = {"OUTRIG_DISCONNECT_GRACE": "2s", "OUTRIG_ABSENCE_GRACE": "10s"}
+GRACES = {"OUTRIG_DISCONNECT_GRACE": "2s", "OUTRIG_ABSENCE_GRACE": "6s"}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_task_that_lost_a_part_is_replaced_and_its_registration_goes(guide: Gu
         return not any(condition(one, "Ready") == "True" for one in entries)
 
     eventually(withdrawn, seconds=20)
-    assert not os.path.exists(f"/proc/{envoy}")
+    eventually(lambda: not alive(envoy))
     (successor,) = guide.wait_serving("ratings")
     assert successor != task
     assert eventually(guide.call)
@@ -85,8 +85,7 @@ def test_scaling_up_and_down_under_load_loses_no_request(guide: Guide) -> None:
     load = guide.load(seconds=25)
     guide.scale("ratings", 3)
     tasks = guide.wait_serving("ratings", 3)
-    for task in tasks:
-        eventually(lambda task=task: guide.calls_served(task) > 0)
+    eventually(lambda: all(guide.calls_served(task) for task in tasks))
     guide.scale("ratings", 1)
     guide.wait_serving("ratings", 1)
     assert load.going, "the load ended before the scaling: it proves nothing"

@@ -1,6 +1,7 @@
 """Authorities: made once, apart from each other, and signing only from fixed templates."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from outrig.ca.authorities import INTERNAL, TrustDomainChanged, open_authorities
-from outrig.ca.authority import Issued, read_authority
+from outrig.ca.authority import CLIENT, SERVER, Issued, Leaf, new_authority, read_authority
 from outrig.ca.names import ControlName, NameRefused, control_name, workload_uri
 from outrig.ca.settings import CaSettings
 from outrig.dialects.istio.identity import spiffe_id
@@ -152,6 +153,24 @@ async def test_a_control_identity_is_known_by_its_uri_its_authority_its_purpose_
     assert other.identify(issued.chain, NOW) is None
     assert found.identify(found.issue_server(["x"]).certificate.chain, NOW) is None
     assert found.identify("junk", NOW) is None
+
+
+async def test_a_control_identity_that_only_looks_right_is_none() -> None:
+    found = await open_authorities(MemoryStore(), clock=lambda: NOW)
+    uri = x509.UniformResourceIdentifier(ControlName(found.cluster_id, "bookinfo", "ratings-1", "u-1").uri)
+    good, end = Leaf(key(), (CLIENT,), (uri,)), NOW + HOUR
+    forger = new_authority("Outrig control", now=NOW, lifetime=HOUR)
+    assert found.identify(found.control.sign(good, start=NOW, end=end).chain, NOW)
+    looks_right = (
+        forger.sign(good, start=NOW, end=end),
+        found.meshes["default"].sign(good, start=NOW, end=end),
+        found.clients.sign(good, start=NOW, end=end),
+        found.control.sign(replace(good, purposes=(CLIENT, SERVER)), start=NOW, end=end),
+        found.control.sign(replace(good, purposes=(SERVER,)), start=NOW, end=end),
+        found.control.sign(replace(good, names=(uri, uri)), start=NOW, end=end),
+        found.control.sign(replace(good, names=(), common_name=uri.value), start=NOW, end=end),
+    )
+    assert [found.identify(issued.chain, NOW) for issued in looks_right] == [None] * len(looks_right)
 
 
 @pytest.mark.parametrize("odd", ["a/b", "a%2fb", "../x", "a b", "ä", "a:b@c?d#e"])

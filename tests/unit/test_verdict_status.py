@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from outrig.control.status import ACCEPTED, Verdicts, change, entry_key
+from outrig.control.status import ACCEPTED, COMPLETE, Verdicts, change, entry_key
 from outrig.dialects.conditions import condition_of
+from outrig.errors import Finding
 from outrig.resources import Key, Resource
 from outrig.snapshot import LISTENER, ProxyId
 from outrig.store.memory import MemoryStore
@@ -39,7 +40,7 @@ async def test_a_refusal_is_a_condition_and_an_event_about_the_entry(store: Memo
     verdicts = Verdicts(store)
     async with running(verdicts.run()):
         verdicts.note(WEB, TAKEN)
-        condition = await wait_condition(store, ENTRY, ACCEPTED, "ProxyConfigRejected")
+        condition = await wait_condition(store, ENTRY, ACCEPTED.condition, "ProxyConfigRejected")
         message = "Listener inbound|9080: cannot bind '10.0.0.1:9080': Address already in use"
         assert (condition.status, condition.message) == (False, message)
         (event,) = await told(store, 1)
@@ -53,11 +54,11 @@ async def test_the_same_refusal_again_is_counted_when_it_came_back_and_else_not_
     async with running(verdicts.run()):
         for _ in range(2):
             verdicts.note(WEB, TAKEN)
-            await wait_condition(store, ENTRY, ACCEPTED, "ProxyConfigRejected")
+            await wait_condition(store, ENTRY, ACCEPTED.condition, "ProxyConfigRejected")
         verdicts.note(WEB, ())
-        assert (await wait_condition(store, ENTRY, ACCEPTED, "Accepted")).status
+        assert (await wait_condition(store, ENTRY, ACCEPTED.condition, "Accepted")).status
         verdicts.note(WEB, TAKEN)
-        await wait_condition(store, ENTRY, ACCEPTED, "ProxyConfigRejected")
+        await wait_condition(store, ENTRY, ACCEPTED.condition, "ProxyConfigRejected")
         (event,) = await told(store, 2)
         assert event.body["count"] == 2
 
@@ -69,10 +70,10 @@ async def test_a_proxy_that_refuses_nothing_is_not_written_about(store: MemorySt
     async with running(verdicts.run()):
         verdicts.note(WEB, ())
         verdicts.note(other.proxy, TAKEN)
-        await wait_condition(store, entry_key("shop", "other"), ACCEPTED, "ProxyConfigRejected")
+        await wait_condition(store, entry_key("shop", "other"), ACCEPTED.condition, "ProxyConfigRejected")
     entry = await store.get(ENTRY)
     assert entry is not None
-    assert condition_of(entry.status, ACCEPTED) is None
+    assert condition_of(entry.status, ACCEPTED.condition) is None
     assert entry.revision <= before
 
 
@@ -83,7 +84,7 @@ async def test_a_workload_that_is_gone_is_left_alone(store: MemoryStore) -> None
     async with running(verdicts.run()):
         verdicts.note(WEB, TAKEN)
         verdicts.note(other.proxy, TAKEN)
-        await wait_condition(store, entry_key("shop", "other"), ACCEPTED, "ProxyConfigRejected")
+        await wait_condition(store, entry_key("shop", "other"), ACCEPTED.condition, "ProxyConfigRejected")
     assert await store.get(ENTRY) is None
 
 
@@ -109,7 +110,7 @@ async def test_while_the_store_is_away_a_verdict_waits() -> None:
         verdicts.note(WEB, TAKEN)
         await told(store, 1)
         store.failures = 0
-        await wait_condition(store, ENTRY, ACCEPTED, "ProxyConfigRejected")
+        await wait_condition(store, ENTRY, ACCEPTED.condition, "ProxyConfigRejected")
 
 
 async def test_a_change_that_changes_nothing_is_not_written(store: MemoryStore) -> None:
@@ -161,3 +162,17 @@ async def test_a_change_that_keeps_conflicting_is_given_up(store: MemoryStore) -
     with pytest.raises(Conflict):
         await change(store, ENTRY, alter)
     assert 2 < len(tries) < 20
+
+
+async def test_a_finding_about_a_proxy_is_told_as_a_refusal_is_and_taken_back(store: MemoryStore) -> None:
+    sidecar = Key("networking.istio.io", "Sidecar", "", "shop", "web")
+    finding = Finding("OUT601", sidecar, "spec.egress[0].hosts[0]", "there is no service 'nobody'", "create it")
+    verdicts = Verdicts(store)
+    async with running(verdicts.run()):
+        verdicts.note_findings(WEB, (finding,))
+        condition = await wait_condition(store, ENTRY, COMPLETE.condition, "ProxyConfigIncomplete")
+        assert (condition.status, condition.message) == (False, str(finding))
+        (event,) = await told(store, 1)
+        assert (event.body["reason"], event.body["message"]) == ("ProxyConfigIncomplete", str(finding))
+        verdicts.note_findings(WEB, ())
+        assert (await wait_condition(store, ENTRY, COMPLETE.condition, "Complete")).status
