@@ -9,7 +9,12 @@ from outrig.cli import control_plane
 from outrig.errors import OutrigError
 from outrig.local import commands as local
 
-app = typer.Typer(help="A service mesh for workloads outside Kubernetes.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="A service mesh for workloads outside Kubernetes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 app.add_typer(control_plane.app, name="cp", help="The control plane.")
 app.add_typer(local.app, name="local", help="ECS on this machine.")
 

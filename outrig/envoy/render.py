@@ -1,6 +1,7 @@
 """A view as resources: what one proxy should have, but for load assignments and trust bundles, which it shares."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -11,7 +12,7 @@ from outrig.envoy.listeners import inbound_listener, outbound_listener
 from outrig.envoy.routes import inbound_routes, outbound_routes
 from outrig.envoy.secrets import trust_bundle
 from outrig.snapshot import CLUSTER, LISTENER, ROUTES, Encoded, Snapshot
-from outrig.view import Assignment, HttpOutbound, Inward, Outward, ProxyView
+from outrig.view import Assignment, HttpOutbound, Inward, Outbound, Outward, ProxyView
 
 RENDERED: Final = (CLUSTER, LISTENER, ROUTES)
 
@@ -44,7 +45,7 @@ def render_outward(mesh: str, outward: Outward, encodings: Encodings) -> Snapsho
     tables = [one for one in outward.listeners if isinstance(one, HttpOutbound)]
     return {
         CLUSTER: _by_name(of((mesh, one), partial(upstream_cluster, mesh, one)) for one in outward.upstreams),
-        LISTENER: _by_name(of((LISTENER, one), partial(outbound_listener, one)) for one in outward.listeners),
+        LISTENER: _by_name(of(one, partial(outbound_listener, one)) for one in map(_without_hosts, outward.listeners)),
         ROUTES: _by_name(of((ROUTES, one), partial(outbound_routes, one)) for one in tables),
     }
 
@@ -57,6 +58,11 @@ def encode_assignment(assignment: Assignment, encodings: Encodings) -> Encoded:
 def encode_trust(mesh: str, authorities: tuple[str, ...], encodings: Encodings) -> Encoded:
     """A mesh's trust bundle."""
     return encodings.of((mesh, authorities), partial(trust_bundle, mesh, authorities))
+
+
+def _without_hosts(outbound: Outbound) -> Outbound:
+    """As its listener sees it: hosts come and go in its routes."""
+    return replace(outbound, hosts=()) if isinstance(outbound, HttpOutbound) else outbound
 
 
 def _by_name(resources: Iterable[Encoded]) -> dict[str, Encoded]:

@@ -18,9 +18,16 @@ from cryptography.exceptions import InvalidSignature
 
 from outrig.api.serving import Tls
 from outrig.ca.authorities import Authorities, KeyPair
+from outrig.errors import OutrigError
 from outrig.server.settings import Settings
 
 ADMIN_LIFETIME = timedelta(days=365)
+
+
+class BadDataDir(OutrigError):
+    """The data directory cannot be used."""
+
+    code = "OUT003"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,13 @@ class DataDir:
         return self.path / "admin-token"
 
     def prepare(self) -> None:
-        """Make the directory, for its owner only."""
-        for directory in (self.path, self.path / "tls"):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the directory, for its owner only. Raises BadDataDir."""
+        try:
+            for directory in (self.path, self.path / "tls"):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            hint = "give another with --data-dir, or make it writable for this user"
+            raise BadDataDir(str(self.path), f"cannot be made: {error.strerror}", hint) from None
 
     def write_roots(self, authorities: Authorities) -> None:
         """The roots that others need, none of them secret."""
