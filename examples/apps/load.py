@@ -1,6 +1,6 @@
 """A constant-rate client: every request is sent on time and accounted for.
 
-usage: load.py --rate PER_SECOND --seconds N --connect ADDRESS:PORT URL
+usage: load.py --rate PER_SECOND --seconds N [--until-stdin-ends] --connect ADDRESS:PORT URL
 Open loop: request number n is due at n/rate, whatever became of those before it; a late answer does not hold back the
 next request.
 Prints one JSON line: sent, ok, failed, by kind of failure, the longest pause between two good answers.
@@ -10,9 +10,11 @@ import argparse
 import http.client
 import json
 import queue
+import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from itertools import pairwise
 from urllib.parse import urlsplit
 
@@ -24,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rate", type=float, default=50)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--until-stdin-ends", action="store_true", help="stop earlier, when standard input ends")
     parser.add_argument("--connect", required=True)
     parser.add_argument("url")
     return parser.parse_args()
@@ -72,6 +75,15 @@ def report(outcomes: list[tuple[float, str]]) -> str:
     return json.dumps({**account, "longestPauseMs": round(pause * 1000)})
 
 
+def forget(due: "queue.SimpleQueue[float | None]") -> None:
+    """Send no more of what is due, and let every worker end."""
+    with suppress(queue.Empty):
+        while True:
+            due.get_nowait()
+    for _ in range(WORKERS):
+        due.put(None)
+
+
 def main() -> None:
     """Send at the rate, then say what became of it."""
     options = arguments()
@@ -83,6 +95,9 @@ def main() -> None:
     for worker in workers:
         due.put(None)
         worker.start()
+    if options.until_stdin_ends:
+        sys.stdin.read()
+        forget(due)
     for worker in workers:
         worker.join()
     print(report([outcome for worker in workers for outcome in worker.outcomes]))

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from outrig.local.stage import Stage, staged
 app = typer.Typer(no_args_is_help=True, help="ECS on one machine.")
 
 SceneArgument = Annotated[Path, typer.Argument(help="a directory with scene.yaml")]
-DirOption = Annotated[Path | None, typer.Option("--dir", help="state directory; default under $XDG_STATE_HOME")]
+DirOption = Annotated[Path | None, typer.Option("--dir", help="state directory; default $OUTRIG_LOCAL_DIR")]
 ContainerOption = Annotated[str | None, typer.Option("--container", help="default: the first that runs")]
 TaskArgument = Annotated[str, typer.Argument(help="task id, its beginning, a service or an instance")]
 
@@ -137,28 +138,51 @@ def _signal(text: str) -> int:
 
 
 def _introduce(stage: Stage, directory: Path | None) -> None:
-    option = f" --dir {shlex.quote(str(directory))}" if directory else ""
-    typer.echo("\nready")
-    if stage.scene.kubeconfig:
-        typer.echo(f"  export KUBECONFIG={shlex.quote(stage.scene.kubeconfig)}")
-    for name, value in stage.emulator.aws_environment().items():
+    typer.echo("\nready\n\nin your shell:")
+    for name, value in _exports(stage, directory):
         typer.echo(f"  export {name}={value}")
     if stage.scene.hints:
-        typer.echo("try:")
+        typer.echo("worth trying:")
     for hint in stage.scene.hints:
         typer.echo(f"  {hint}")
-    typer.echo(f"end it: outrig local down{option}")
+    option = f" --dir {shlex.quote(str(directory.absolute()))}" if directory else ""
+    typer.echo(f"end it: {_own_program()} local down{option}")
+
+
+def _exports(stage: Stage, directory: Path | None) -> Iterator[tuple[str, str]]:
+    """What a shell has to be told for the hints to work there as they are printed."""
+    if _own_program() != "outrig":
+        yield "PATH", f'{shlex.quote(str(Path(sys.executable).parent))}:"$PATH"'
+    if directory:
+        yield "OUTRIG_LOCAL_DIR", shlex.quote(str(directory.absolute()))
+    if stage.scene.kubeconfig:
+        yield "KUBECONFIG", shlex.quote(stage.scene.kubeconfig)
+    for name, value in stage.emulator.aws_environment().items():
+        yield name, shlex.quote(value)
+
+
+def _own_program() -> str:
+    """`outrig` as this shell would have to call it."""
+    here = Path(sys.executable).parent / "outrig"
+    found = shutil.which("outrig")
+    return "outrig" if found and Path(found).absolute() == here else shlex.quote(str(here))
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:
     for instance in document["instances"]:
         ports = " ".join(f"{name}=127.0.0.1:{port}" for name, port in instance["published"].items())
         state = "ready" if instance["ready"] else "starting"
-        yield f"instance {instance['name']}  {instance['address']}  {state}  pid {instance['pid']}  {ports}".rstrip()
+        yield f"instance {instance['name']}  {instance['address']}  {state}{_process(instance)}  {ports}".rstrip()
     for task in document["tasks"]:
         state = f"{task['lastStatus']}  {task['address']}  {task['stoppedReason']}".rstrip()
         yield f"task {task['id']}  {task['group']}  {state}"
         for one in task["containers"]:
-            yield f"  {one['name']}  {one['status']}  pid {one['pid']}  exit {one['exitCode']}  {one['log']}"
+            yield f"  {one['name']}  {one['status']}{_process(one)}  {one['log']}"
     if not document["instances"] and not document["tasks"]:
         yield "no tasks, no instances"
+
+
+def _process(part: dict[str, Any]) -> str:
+    """Its pid or its exit code, as far as it has one."""
+    known = (("pid", part.get("pid")), ("exit", part.get("exitCode")))
+    return "".join(f"  {name} {value}" for name, value in known if value is not None)

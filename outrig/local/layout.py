@@ -44,7 +44,9 @@ class StateDirectory:
 
 
 def default_directory() -> Path:
-    """`$XDG_STATE_HOME/outrig/local`, or its place under the home directory."""
+    """`$OUTRIG_LOCAL_DIR`, else `$XDG_STATE_HOME/outrig/local` or its place under the home directory."""
+    if named := os.environ.get("OUTRIG_LOCAL_DIR"):
+        return Path(named)
     home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(home).expanduser() / "outrig" / "local"
 

@@ -49,4 +49,5 @@ def _local_names(service: Service, home: str) -> Iterator[str]:
 
 def _as_domain(name: str) -> str:
     """As Envoy compares it: in lower case, an IPv6 address in brackets."""
-    return f"[{name}]" if ":" in name and not name.startswith("[") else name.lower()
+    name = name.lower()
+    return f"[{name}]" if ":" in name and not name.startswith("[") else name

@@ -31,17 +31,14 @@ Definition = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A constant-rate client in productpage; `account()` waits for its end."""
+    """A constant-rate client in productpage, until `account()` ends it."""
 
     process: "subprocess.Popen[str]"
 
-    @property
-    def going(self) -> bool:
-        return self.process.poll() is None
-
     def account(self) -> dict[str, Any]:
-        """Sent, ok, failed, failures by kind."""
-        printed, _ = self.process.communicate(timeout=120)
+        """End it. Sent, ok, failed, failures by kind."""
+        assert self.process.poll() is None, "it ended before what it should be there for"
+        printed, _ = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, printed
         found: dict[str, Any] = json.loads(printed.splitlines()[-1])
         return found
@@ -67,9 +64,9 @@ class Guide:
 
     def get(self, kind: str, *arguments: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
         """The resources of a kind."""
-        found: list[dict[str, Any]] = json.loads(
-            self.kubectl("get", kind, "-n", namespace, *arguments, "-o", "json")
-        )["items"]
+        found: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, "-n", namespace, *arguments, "-o", "json"))[
+            "items"
+        ]
         return found
 
     def registrations(self, group: str) -> list[dict[str, Any]]:
@@ -163,16 +160,17 @@ class Guide:
         """The body of a good answer to a call through the caller's egress listener, or nothing."""
         return self.inside(of, "curl", "-f", "--resolve", f"{host}:127.0.0.2", f"{host}{path}").stdout
 
-    def load(self, seconds: int, rate: int = 50) -> Load:
-        """A constant rate of calls from productpage to ratings."""
-        script = [str(BIN / "python"), str(ROOT / "examples/apps/load.py"), "--rate", str(rate), "--seconds", str(seconds)]
-        command = [*script, "--connect", "127.0.0.2:9080", f"http://{RATINGS}/ratings/0"]
-        return Load(self.start_inside("productpage", *command))
+    def load(self, rate: int = 50) -> Load:
+        """A constant rate of calls from productpage to ratings, for two minutes at most."""
+        script = [str(BIN / "python"), str(ROOT / "examples/apps/load.py"), "--until-stdin-ends", "--seconds", "120"]
+        target = ["--rate", str(rate), "--connect", "127.0.0.2:9080", f"http://{RATINGS}/ratings/0"]
+        return Load(self.start_inside("productpage", *script, *target))
 
     def start_inside(self, task: str, *command: str) -> "subprocess.Popen[str]":
         """Start a command in the first container of a task and go on; it ends with the process given."""
-        local = [BIN / "outrig", "local", "exec", task, "--dir", str(self.lab.directory), "--", *command]
-        return subprocess.Popen(local, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        local = [str(BIN / "outrig"), "local", "exec", task, "--dir", str(self.lab.directory), "--", *command]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(local, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True)
 
     def log(self, task: str, container: str = "onboarding-agent") -> str:
         """What a container has printed, nothing if it does not exist."""

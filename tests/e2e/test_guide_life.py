@@ -81,31 +81,39 @@ def test_a_task_that_lost_a_part_is_replaced_and_its_registration_goes(guide: Gu
 
 
 def test_scaling_up_and_down_under_load_loses_no_request(guide: Guide) -> None:
-    (first,) = guide.wait_serving("ratings")
-    load = guide.load(seconds=25)
+    guide.wait_serving("ratings")
+    load = guide.load()
     guide.scale("ratings", 3)
     tasks = guide.wait_serving("ratings", 3)
-    eventually(lambda: all(guide.calls_served(task) for task in tasks))
+    eventually(lambda: all(guide.calls_served(task) > 10 for task in tasks))
     guide.scale("ratings", 1)
-    guide.wait_serving("ratings", 1)
-    assert load.going, "the load ended before the scaling: it proves nothing"
+    (last,) = guide.wait_serving("ratings")
+    wait_for_calls(guide, last)
     account = load.account()
-    assert (account["failed"], account["sent"]) == (0, 1250), account
-    assert len(guide.running("ratings")) == 1
+    assert account["failed"] == 0, account
+    assert account["sent"] == account["ok"] > 100
+    assert guide.running("ratings") == [last]
+
+
+def wait_for_calls(guide: Guide, task: str) -> None:
+    """Until the task has served some calls more."""
+    before = guide.calls_served(task)
+    eventually(lambda: guide.calls_served(task) > before + 10)
 
 
 def test_a_task_stopped_under_load_loses_no_request_and_is_replaced(guide: Guide) -> None:
     guide.scale("ratings", 2)
-    before = guide.wait_serving("ratings", 2)
-    load = guide.load(seconds=12)
-    leaving = next(iter(before))
-    eventually(lambda: guide.calls_served(leaving) > 10)
+    leaving, _ = guide.wait_serving("ratings", 2)
+    load = guide.load()
+    wait_for_calls(guide, leaving)
     guide.stop_task(leaving)
     eventually(lambda: leaving not in {task_of(one) for one in guide.registrations("ratings")})
-    assert load.going, "the load ended before the stop: it proves nothing"
     after = guide.wait_serving("ratings", 2)
-    account = load.account()
-    assert (account["failed"], account["sent"]) == (0, 600), account
     assert leaving not in after
+    for task in after:
+        wait_for_calls(guide, task)
+    account = load.account()
+    assert account["failed"] == 0, account
+    assert account["sent"] == account["ok"] > 100
     guide.scale("ratings", 1)
-    guide.wait_serving("ratings", 1)
+    guide.wait_serving("ratings")

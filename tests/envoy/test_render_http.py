@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from outrig.model import Trust
+from outrig.envoy.clusters import upstream_cluster
+from outrig.envoy.encodings import encode
+from outrig.model import Protocol, Trust
 from outrig.resources import Key
-from outrig.snapshot import ProxyId
+from outrig.snapshot import CLUSTER, ProxyId, Snapshot
+from outrig.view import Destination, Upstream
 from tests.envoy.render_scene import DOMAIN, Scene, authority, connection, echo_http, running_scene, until
 from tests.mesh_making import added, deleted, demand, service
 
 pytestmark = pytest.mark.slow
 
 RATINGS = f"spiffe://{DOMAIN}/ns/shop/sa/ratings"
+HOST = "ratings.shop.svc.cluster.local"
 WEB = f"spiffe://{DOMAIN}/ns/shop/sa/web"
 
 
@@ -131,6 +135,29 @@ async def test_a_task_with_another_identity_than_its_service_is_not_called(scene
         return "CERTIFICATE_VERIFY_FAILED" in scene.log("w1") and "sa/thief" in scene.log("w1")
 
     await until(refused)
+    await until(said_why)
+
+
+async def test_a_cluster_that_accepts_nobody_calls_nobody(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No identities must not mean any identity. A world never assigns such a cluster endpoints that speak TLS."""
+    upstream = Upstream(
+        Destination(Key("", "Service", "", "shop", "ratings"), HOST, scene.port), True, Protocol.HTTP, ()
+    )
+    nobody = encode(upstream_cluster("default", upstream))
+    world = scene.board.world
+
+    def doctored(proxy: ProxyId) -> Snapshot | None:
+        snapshot = world.snapshot(proxy)
+        return snapshot and {**snapshot, CLUSTER: {**snapshot[CLUSTER], nobody.name: nobody}}
+
+    monkeypatch.setattr(scene.board, "snapshot", doctored)
+    scene.add_app("cron")
+    await scene.start("c1", "cron")
+    assert (await scene.call("cron", "ratings")).status_code == 503
+
+    async def said_why() -> bool:
+        return "CERTIFICATE_VERIFY_FAILED" in scene.log("c1")
+
     await until(said_why)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,8 @@ from tests.mesh_making import (
     task,
     trust,
 )
+
+pytestmark = pytest.mark.slow
 
 SPACES = st.sampled_from(["shop", "bank", "istio-system"])
 APPS = st.sampled_from(["a", "b"])

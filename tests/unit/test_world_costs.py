@@ -146,6 +146,7 @@ def test_a_namespace_that_moves_takes_its_proxies_along_and_leaves_no_trace() ->
     assert snapshot is not None
     assert snapshot[SECRET].keys() == {"trust/other"}
     assert dirty[WEB][SECRET] == {"trust/default", "trust/other"}
+    assert dirty[API].keys() == {LISTENER, SECRET}  # its application is called and routed to as before
     cluster = snapshot[CLUSTER]["outbound|9080||api.shop.svc.cluster.local"].body
     assert b"spiffe://other.org/ns/shop/sa/api" in cluster
 
@@ -161,7 +162,7 @@ def test_proxies_of_different_meshes_do_not_see_each_other() -> None:
     assert not any("vault" in name for name in snapshot[CLUSTER])
 
 
-@pytest.mark.parametrize("size", [10, 1000])
+@pytest.mark.parametrize("size", [10, pytest.param(1000, marks=pytest.mark.slow)])
 def test_the_cost_of_a_change_does_not_grow_with_the_mesh(size: int) -> None:
     others = [
         resource
@@ -254,3 +255,27 @@ def test_of_two_changes_of_one_resource_the_later_counts() -> None:
     world = shop()
     ill = task("api-1", "api", "10.0.0.2", reason=ReadyReason.UNHEALTHY)
     assert world.apply([*added(ill), *added(task("api-1", "api", "10.0.0.2"))]) == {}
+
+
+def test_a_task_that_is_relabelled_gets_the_sidecar_of_its_new_labels() -> None:
+    world = shop(sidecar("other", app="other", egress=[{**OUT, "bind": "127.0.0.9", "hosts": ["./*"]}]))
+    dirty = world.apply(added(task("web-1", "other", "10.0.0.1")))
+    assert dirty[WEB][LISTENER] == {"127.0.0.2_9080", "10.0.0.1_9080", "127.0.0.9_9080"}
+
+
+def test_what_a_proxy_left_in_the_same_step_is_not_marked_for_it() -> None:
+    """It gets another Sidecar while a service comes that only its old one imports."""
+    world = shop(service("far", "bank"))
+    moved = sidecar("web", app="web", ingress=[], egress=[{**OUT, "hosts": ["bank/*"]}])
+    dirty = world.apply(added(moved, service("more")))
+    clusters = {"outbound|9080||api.shop.svc.cluster.local", "outbound|9080||far.bank.svc.cluster.local"}
+    assert dirty[WEB][CLUSTER] == clusters
+
+
+def test_ports_of_one_number_and_different_protocols_have_different_routes() -> None:
+    ingress = {"defaultEndpoint": "127.0.0.1:9080", "port": {"number": 9080, "name": "main", "protocol": "GRPC"}}
+    world = shop(sidecar("grpc", app="grpc", ingress=[ingress], egress=[]), task("grpc-1", "grpc", "10.0.0.5"))
+    one, other = world.snapshot(API), world.snapshot(ProxyId("shop/grpc-1"))
+    assert one is not None
+    assert other is not None
+    assert one[ROUTES]["inbound|9080||"] != other[ROUTES]["inbound|9080||"]

@@ -41,11 +41,17 @@ async def delete_one(store: Store, target: Target, deletion: Deletion) -> Resour
 
 
 async def delete_many(store: Store, target: Target, selection: Selection, *, deletion: Deletion) -> Listing:
-    """Delete all that are selected, each in a transaction of its own; those that go meanwhile are left out."""
+    """Delete all that are selected, each in a transaction of its own; those that go meanwhile are left out.
+
+    One that may not be deleted keeps all the others too.
+    """
     query = Query(kinds=((target.kind.group, target.kind.name),), namespace=target.namespace or None)
     found = await store.list(query)
+    selected = [resource for resource in found.items if selection(resource)]
+    for resource in selected:
+        _check(resource, target, deletion.options)
     gone: list[Resource] = []
-    for resource in filter(selection, found.items):
+    for resource in selected:
         here = replace(target, namespace=resource.key.namespace, name=resource.key.name)
         try:
             gone.append(await delete_one(store, here, deletion))
