@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from demo.foreign import write_foreign_identity
@@ -298,12 +299,21 @@ def control_plane_pid(stage: Stage) -> int | None:
 
 def certificates_renewed(stage: Stage) -> None:
     """Certificates renewed under load: no failed request"""
-    first = serials(stage)
-    load = start_load(stage, 40)
+    first, seconds = serials(stage), seconds_to_renewal(stage) + 8
+    load = start_load(stage, seconds)
     stage.until(lambda: serials(stage) != first or None, "ratings presents a new certificate")
-    account_for(stage, load, 2000)
+    account_for(stage, load, 50 * seconds)
     expect(serials(stage) != first, "the certificate is still the first one")
     stage.show(f"serial number of ratings' certificate: {first}, then {serials(stage)}")
+
+
+def seconds_to_renewal(stage: Stage) -> int:
+    """When ratings' agent is going to renew, as its log says."""
+    line = found(stage.agent_log(task_id(stage, "ratings")), r".* renewal in \d+ s")
+    expect(line, "the agent has not said when it will renew")
+    told, left = re.findall(r"^(\S+Z) .* renewal in (\d+) s", line or "")[0]
+    passed = datetime.now(UTC) - datetime.fromisoformat(told)
+    return max(0, int(left) - int(passed.total_seconds()))
 
 
 def serials(stage: Stage) -> str:

@@ -18,10 +18,15 @@ from outrig.view import Assignment, Destination, Inward, Outlook, assignment_of,
 
 
 class Marks:
-    """The names that differ, by proxy and type, as they are found; and what proxies had that left a mesh."""
+    """What a step changed, as it is found.
+
+    `dirty`: the names that differ, by proxy and type; `doubtful`: proxies whose findings differ; `left`: what proxies
+    had that left a mesh.
+    """
 
     def __init__(self) -> None:
         self.dirty: dict[ProxyId, dict[TypeUrl, set[str]]] = {}
+        self.doubtful: set[ProxyId] = set()
         self.left: dict[ProxyId, Snapshot] = {}
 
     def add(self, proxy: ProxyId, type_url: TypeUrl, names: Collection[str]) -> None:
@@ -71,8 +76,7 @@ class MeshWorld:
 
     def findings(self, proxy: ProxyId) -> tuple[Finding, ...]:
         """What is doubtful about a proxy of this mesh."""
-        inward = self._proxies[proxy].inward
-        return inward.findings + self._sides.get(inward.outlook).outward.findings
+        return _findings(*self._has(proxy))
 
     def snapshot(self, proxy: ProxyId) -> Snapshot:
         """What a proxy of this mesh should have."""
@@ -122,6 +126,8 @@ class MeshWorld:
         differences = {url: differing(before.rendered[url], after.rendered[url]) for url in RENDERED}
         differences[ENDPOINTS] = differing(before.calls, after.calls)
         for proxy in self._sides.members(outlook) - but:
+            if before.outward.findings != after.outward.findings:
+                marks.doubtful.add(proxy)
             for type_url, names in differences.items():
                 marks.add(proxy, type_url, names)
 
@@ -131,6 +137,8 @@ class MeshWorld:
             marks.add(proxy, type_url, differing(was.rendered[type_url], now.rendered[type_url]))
             marks.add(proxy, type_url, differing(side.rendered[type_url], new_side.rendered[type_url]))
         marks.add(proxy, ENDPOINTS, differing(side.calls, new_side.calls))
+        if _findings(was, side) != _findings(now, new_side):
+            marks.doubtful.add(proxy)
         if (was is _NOBODY) != (now is _NOBODY):
             marks.add(proxy, SECRET, self._trust)
         if was is not _NOBODY and now is _NOBODY:
@@ -195,6 +203,10 @@ class _Joined(Mapping[str, Encoded]):
 
     def __len__(self) -> int:
         return len(self._inward) + len(self._outward)
+
+
+def _findings(own: _Proxy, side: Side) -> tuple[Finding, ...]:
+    return own.inward.findings + side.outward.findings
 
 
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:

@@ -9,7 +9,7 @@ from outrig.control.holders import Holders
 from outrig.envoy import RENDERED, Encodings, render_outward
 from outrig.model import Service
 from outrig.snapshot import ProxyId, Snapshot
-from outrig.view import Destination, Outlook, Outward, outward_of
+from outrig.view import Destination, Hop, Outlook, Outward, outward_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,12 @@ class Sides:
             del self._sides[before]
 
     def refresh(self, touched: Touched) -> Iterator[tuple[Outlook, Side, Side]]:
-        """Decide anew what a step touched; gives those that were rendered anew, before and after."""
+        """Decide anew what a step touched; gives each outlook with its side before and after."""
         for outlook in self._touched(touched):
             before = self._sides[outlook]
             after = self._decide(outlook, before)
             self._put(outlook, after)
-            if after.rendered is not before.rendered:
-                yield outlook, before, after
+            yield outlook, before, after
 
     def _touched(self, touched: Touched) -> set[Outlook]:
         looking = (self._importing.of(pattern) for service in touched.services for pattern in patterns_of(service))
@@ -104,11 +103,11 @@ class Sides:
 
 
 def destinations(index: MeshIndex, services: Iterable[ServiceId]) -> Iterator[Destination]:
-    """The destinations that these services have now."""
+    """The destinations that these services have now, in every way they could be called."""
     for id_ in services:
         service = index.services.get(id_)
         for port in service.ports if service else ():
-            yield Destination(*id_, port.number)
+            yield from (Destination(*id_, port.number, hop) for hop in Hop)
 
 
 def patterns_of(service: Service) -> Iterator[tuple[str, str]]:

@@ -45,6 +45,7 @@ class World:
         self._index = Index(kinds)
         self._encodings = Encodings()
         self._meshes: dict[str, MeshWorld] = {}
+        self._doubtful: set[ProxyId] = set()
 
     @property
     def work(self) -> Work:
@@ -79,6 +80,11 @@ class World:
         mesh = self._mesh_with(proxy)
         return mesh.findings(proxy) if mesh else ()
 
+    def take_doubtful(self) -> set[ProxyId]:
+        """The proxies whose findings may differ from when this was asked last. Findings can change where no byte does."""
+        doubtful, self._doubtful = self._doubtful, set()
+        return doubtful
+
     def snapshot(self, proxy: ProxyId) -> Snapshot | None:
         """What a proxy should have; None if it is not known. To be read at once: the next change may alter it."""
         mesh = self._mesh_with(proxy)
@@ -95,6 +101,7 @@ class World:
             self._meshes[name].follow(what, marks)
         for proxy, before in marks.left.items():
             self._compare_moved(proxy, before, marks)
+        self._doubtful |= marks.doubtful
         return marks.dirty
 
     def _compare_moved(self, proxy: ProxyId, before: Snapshot, marks: Marks) -> None:

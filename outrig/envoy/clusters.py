@@ -46,7 +46,7 @@ def upstream_cluster(mesh: str, upstream: Upstream) -> api.Cluster:
         name=upstream.name,
         alt_stat_name=stat_name(upstream.name),
         type="EDS",
-        eds_cluster_config={"eds_config": ADS, "service_name": upstream.destination.name},
+        eds_cluster_config={"eds_config": ADS},
         connect_timeout=_CONNECT_TIMEOUT,
         lb_policy="LEAST_REQUEST",
         circuit_breakers=_LIMITS,
@@ -101,7 +101,7 @@ def application_cluster(application: Application) -> api.Cluster:
 
 def _speaks_http2(upstream: Upstream) -> bool:
     """Members speak HTTP/2 to each other. Where nobody is a member the service's own protocol is spoken."""
-    if not (upstream.requests and upstream.takes_requests):
+    if not (upstream.sends_requests and upstream.takes_requests):
         return False
     return bool(upstream.identities) or upstream.protocol in _HTTP2_PROTOCOLS
 
@@ -109,7 +109,7 @@ def _speaks_http2(upstream: Upstream) -> bool:
 def _offers(upstream: Upstream) -> list[str]:
     if not upstream.takes_requests:
         return [tls.MESH_TCP]
-    return [tls.MESH, "h2"] if upstream.requests else [tls.MESH]
+    return [tls.MESH, "h2"] if upstream.sends_requests else [tls.MESH]
 
 
 def _options(options: Field) -> Field:

@@ -11,6 +11,7 @@ from outrig.view.outbound import outward_of
 from outrig.view.policies import shape_for, tls_mode
 from outrig.view.proxy import (
     Destination,
+    Hop,
     HttpOutbound,
     Inbound,
     Inward,
@@ -28,6 +29,7 @@ __all__ = [
     "Assignment",
     "Destination",
     "Endpoint",
+    "Hop",
     "HttpOutbound",
     "Inbound",
     "Inward",

@@ -12,6 +12,7 @@ from outrig.view.imports import Imported, imported, imports_of, ports_of, speaks
 from outrig.view.names import claim_names
 from outrig.view.proxy import (
     Destination,
+    Hop,
     HttpOutbound,
     Outbound,
     Outlook,
@@ -123,12 +124,9 @@ class _Side:
         self.listeners.append(TcpOutbound(address.host, address.port, self._upstream(taken, requests=False)))
 
     def _upstream(self, found: Imported, *, requests: bool) -> str:
-        upstream = Upstream(
-            destination=Destination(found.service.origin, found.service.host, found.port.number),
-            requests=requests,
-            protocol=found.port.protocol,
-            identities=self.mesh.identities_of(found.service),
-        )
+        service, port = found.service, found.port
+        destination = Destination(service.origin, service.host, port.number, _hop(found, requests=requests))
+        upstream = Upstream(destination, port.protocol, self.mesh.identities_of(service))
         return self.upstreams.setdefault(upstream.name, upstream).name
 
     def _route_name(self, address: Address) -> str:
@@ -136,6 +134,12 @@ class _Side:
         name = f"{address.host}_{address.port}" if str(address.port) in self._routes else str(address.port)
         self._routes.add(name)
         return name
+
+
+def _hop(found: Imported, *, requests: bool) -> Hop:
+    if requests == takes_requests(found.port.protocol):
+        return Hop.AS_IS
+    return Hop.AS_REQUESTS if requests else Hop.AS_BYTES
 
 
 def _port_numbers(egress: Egress, services: Iterable[Service]) -> list[int]:

@@ -4,6 +4,7 @@ Listener, cluster and route names are Istio's, which dashboards and people know 
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from outrig.errors import Finding
 from outrig.model import Policy, Protocol, ProxyShape, Target, TlsMode
@@ -42,46 +43,56 @@ class Inbound:
         return self.protocol is Protocol.UNSPECIFIED
 
 
+class Hop(StrEnum):
+    """How a listener treats a service port: as what it is, or, if the user said so, as something else."""
+
+    AS_IS = ""
+    AS_REQUESTS = "http"
+    AS_BYTES = "tcp"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Destination:
-    """One port of one service: what endpoints are assigned to. Two services may claim the same host."""
+    """One port of one service, as a proxy calls it. Two services may claim the same host."""
 
     service: Key
     host: str
     port: int
+    hop: Hop = Hop.AS_IS
 
     @property
     def name(self) -> str:
-        """The name of its load assignment."""
-        return f"outbound|{self.port}||{self.host}"
+        """The name of its cluster and of its load assignment, which delta xDS wants to be the same."""
+        return f"outbound|{self.port}|{self.hop}|{self.host}"
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A destination as this proxy calls it.
+    """What a proxy needs to know of a destination.
 
-    `requests`: the listener tells requests apart, otherwise it forwards bytes. `protocol`: what the service port
-    speaks. `identities`: whom to accept there, any of them; none where nobody behind the service has a certificate.
+    `protocol`: what the service port speaks. `identities`: whom to accept there, any of them; none where nobody behind
+    the service has a certificate.
     """
 
     destination: Destination
-    requests: bool
     protocol: Protocol
     identities: tuple[str, ...]
 
     @property
+    def name(self) -> str:
+        """The name of its cluster."""
+        return self.destination.name
+
+    @property
     def takes_requests(self) -> bool:
-        """Whether the other side takes requests; a port that does not say is taken to."""
+        """Whether the other side takes requests."""
         return takes_requests(self.protocol)
 
     @property
-    def name(self) -> str:
-        """The name of its cluster. A listener whose protocol is not the service's gets a cluster of its own."""
-        return self.destination.name if self.requests == self.takes_requests else self._variant
-
-    @property
-    def _variant(self) -> str:
-        return f"outbound|{self.destination.port}|{'http' if self.requests else 'tcp'}|{self.destination.host}"
+    def sends_requests(self) -> bool:
+        """Whether our listener tells requests apart; otherwise it forwards bytes."""
+        hop = self.destination.hop
+        return hop is Hop.AS_REQUESTS or (hop is Hop.AS_IS and self.takes_requests)
 
 
 def takes_requests(protocol: Protocol) -> bool:

@@ -223,3 +223,19 @@ async def test_a_task_that_joins_rewrites_nothing_of_others(scene: Scene) -> Non
     changed = {url for url, some in after.items() if dict(some) != dict(before[url])}
     assert changed <= {"type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"}
     assert scene.board.world.work.views == work.views + 1
+
+
+async def test_relaxing_the_mode_drains_no_connection_of_members(scene: Scene) -> None:
+    """The chains for mutual TLS stay byte for byte as they were, so Envoy updates the listener in place."""
+    await scene.call("web", "ratings")
+    scene.apply(demand("relaxed", "PERMISSIVE"))
+
+    async def open_to_all() -> bool:
+        return (await direct_call(scene, None)).startswith(b"HTTP/1.1 200")
+
+    await until(open_to_all)
+    assert await scene.envoys["r1"].stat("listener_manager.listener_in_place_updated") == 1
+    assert await scene.envoys["r1"].stat("listener_manager.total_filter_chains_draining") == 0
+    await scene.call("web", "ratings")
+    found = await scene.envoys["w1"].get("/stats?format=json&filter=ratings_shop.*upstream_cx_total")
+    assert [stat["value"] for stat in found["stats"]] == [1]

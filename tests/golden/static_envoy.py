@@ -63,7 +63,7 @@ def _bootstrap(snapshot: Snapshot, directory: Path) -> dict[str, Any]:
             place["route_config"] = routes[place.pop("rds")["route_config_name"]]
         for key in ("eds_config", "sds_config"):
             if "ads" in place.get(key, {}):
-                place[key] = sources[place.get("service_name") or place["name"]]
+                place[key] = sources[place["name"]]
     return {"node": {"id": "golden", "cluster": "golden"}, "static_resources": found}
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from outrig.control.world import World
 from outrig.dialects.istio.readiness import ReadyReason
 from outrig.envoy import api
+from outrig.errors import Finding
 from outrig.model import Trust
 from outrig.resources import Key, Resource
 from outrig.snapshot import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, ProxyId
@@ -147,6 +148,7 @@ class Checked:
         self.resources: dict[Key, Resource] = {}
         self.trusts: dict[Key, Trust] = {}
         self.before: dict[ProxyId, Plain] = {}
+        self.findings: dict[ProxyId, tuple[Finding, ...]] = {}
         self.step(trust())
         self.step([(True, resource) for resource in START])
 
@@ -166,7 +168,13 @@ class Checked:
         now = all_snapshots(self.world)
         assert now == batch_snapshots(self.resources.values(), self.trusts.values())
         assert {proxy: dict(names) for proxy, names in dirty.items()} == differences(self.before, now)
+        assert self.world.take_doubtful() >= self.changed_findings()
         self.before = now
+
+    def changed_findings(self) -> set[ProxyId]:
+        before, self.findings = self.findings, {proxy: self.world.findings(proxy) for proxy in self.world.proxies()}
+        proxies = before.keys() | self.findings.keys()
+        return {proxy for proxy in proxies if before.get(proxy, ()) != self.findings.get(proxy, ())}
 
 
 def differences(before: dict[ProxyId, Plain], now: dict[ProxyId, Plain]) -> dict[ProxyId, dict[str, set[str]]]:
@@ -228,7 +236,7 @@ def check_references(snapshot: Plain) -> None:
     clusters = [decode(body, api.Cluster) for body in snapshot[CLUSTER].values()]
     listeners = [decode(body, api.Listener) for body in snapshot[LISTENER].values()]
     routes = [decode(body, api.RouteConfiguration) for body in snapshot[ROUTES].values()]
-    called = {c.eds_cluster_config.service_name for c in clusters if c.type == api.Cluster.EDS}
+    called = {c.name for c in clusters if c.type == api.Cluster.EDS}
     assert called == snapshot[ENDPOINTS].keys()
     targets = {
         r.route.cluster for table in routes for host in table.virtual_hosts for r in host.routes if r.route.cluster
