@@ -11,7 +11,10 @@ def duration(text: str) -> timedelta:
     """The duration of such a text. Raises ValueError."""
     if not text or _PART.sub("", text):
         raise ValueError(f"not a duration: {text!r}")
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    except OverflowError:
+        raise ValueError(f"too long a duration: {text!r}") from None
 
 
 def in_words(value: timedelta) -> str:

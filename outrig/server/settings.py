@@ -14,12 +14,13 @@ from typing import Any
 import yaml
 
 from outrig.attest.settings import AttestSettings
-from outrig.ca.settings import CaSettings
+from outrig.ca.settings import SHORTEST, CaSettings
 from outrig.errors import OutrigError, did_you_mean
 from outrig.kit.durations import duration, in_words
 
 PREFIX = "OUTRIG_"
 OFF = -1  # a port that is not opened
+LONGEST = timedelta(days=3653)  # of a duration: beyond some size they cannot be added to a date
 
 
 class BadSetting(OutrigError):
@@ -43,26 +44,26 @@ class Settings:
     data_dir: Path = _setting(
         Path("~/.local/state/outrig/control-plane"), "where the control plane keeps all it has", "path"
     )
-    bind: str = _setting("0.0.0.0", "address of the agents' and the xDS ports", "text")  # noqa: S104 - tasks are elsewhere
-    api_bind: str = _setting("127.0.0.1", "address of the two API ports", "text")
+    bind: str = _setting("0.0.0.0", "address of the agents' and the xDS ports", "host")  # noqa: S104 - tasks are elsewhere
+    api_bind: str = _setting("127.0.0.1", "address of the two API ports", "host")
     agents_port: int = _port(5678, "agents: HTTPS, joining and the stream")
     onboarding_port: int = _port(
         15443, "the same as `agents_port`, on the port that onboarding configurations default to"
     )
     xds_port: int = _port(5679, "Envoy: xDS over gRPC, mutual TLS")
     diagnostics_port: int = _port(5680, "`/healthy`, `/ready`, `/metrics`")
-    diagnostics_bind: str = _setting("127.0.0.1", "address of the diagnostics port", "text")
+    diagnostics_bind: str = _setting("127.0.0.1", "address of the diagnostics port", "host")
     api_http_port: int = _port(5681, "API over plain HTTP; never beyond loopback")
     api_https_port: int = _port(5682, "API over HTTPS; the one in the kubeconfig")
     advertised_hosts: tuple[str, ...] = _setting(
-        (), "names and addresses by which this control plane is reached, for its certificate", "list"
+        (), "names and addresses by which this control plane is reached, for its certificate", "hosts"
     )
-    xds_host: str = _setting("", "host told to agents for xDS; empty: the one they joined at", "text")
+    xds_host: str = _setting("", "host told to agents for xDS; empty: the one they joined at", "host")
     trust_domain: str = _setting(
         "cluster.local", "trust domain of mesh `default`; cannot change once certificates are issued", "domain"
     )
     certificate_lifetime: timedelta = _setting(
-        timedelta(hours=1), "of workload and control identities; renewed at half", "duration"
+        timedelta(hours=1), "of workload and control identities; renewed at half", "lifetime"
     )
     disconnect_grace: timedelta = _setting(
         timedelta(seconds=10), "an agent away for longer than this: its endpoint is withdrawn", "duration"
@@ -76,12 +77,10 @@ class Settings:
     loopback_is_admin: bool = _setting(
         False, "callers of the plain HTTP API on this machine are administrators", "boolean"
     )
-    aws_endpoint_url: str = _setting(
-        "", "one endpoint for all AWS services, for an emulator; empty: AWS itself", "text"
-    )
-    aws_regions: tuple[str, ...] = _setting((), "regions tasks may come from; empty: every region", "list")
+    aws_endpoint_url: str = _setting("", "one endpoint for all AWS services, for an emulator; empty: AWS itself", "url")
+    aws_regions: tuple[str, ...] = _setting((), "regions tasks may come from; empty: every region", "regions")
     aws_accounts: tuple[str, ...] = _setting(
-        (), "accounts tasks may come from; empty: those that policies name", "list"
+        (), "accounts tasks may come from; empty: those that policies name", "accounts"
     )
     strict_role_trust: bool = _setting(
         True, "refuse roles that others than ecs-tasks.amazonaws.com may assume", "boolean"
@@ -124,10 +123,18 @@ def _read_file(file: Path | None) -> dict[str, str]:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadSetting(str(file), f"cannot be read: {error}", "a YAML file of `name: value`") from None
+        problem = f"cannot be read: {' '.join(str(error).split())}"
+        raise BadSetting(str(file), problem, "a YAML file of `name: value`") from None
     if not isinstance(values, dict):
         raise BadSetting(str(file), "is not a mapping", "a YAML file of `name: value`")
-    return {str(name): as_text(tuple(map(str, v)) if isinstance(v, list) else v) for name, v in values.items()}
+    return {str(name): _as_written(value) for name, value in values.items()}
+
+
+def _as_written(value: Any) -> str:
+    """A value of a YAML file as the same setting's text elsewhere; `name:` alone is the empty text."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _shown(source: str, name: str) -> str:
@@ -145,10 +152,29 @@ def _parse(place: str, name: str, text: str) -> Any:
         raise BadSetting(place, f"{text!r} is not {expected}") from None
 
 
+def _matching(pattern: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(text)
+        return text
+
+    return read
+
+
+def _list_of(read: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
+    return lambda text: tuple(read(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _read_path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError(text)
+    return Path(text)
+
+
 def _read_port(text: str) -> int:
     if text == "off":
         return OFF
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
         raise ValueError(text)
     return int(text)
 
@@ -160,23 +186,44 @@ def _read_boolean(text: str) -> bool:
     return known[text.lower()]
 
 
-def _read_domain(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,253}[a-z0-9])?", text):
+def _read_duration(text: str) -> timedelta:
+    if (value := duration(text)) > LONGEST:
         raise ValueError(text)
-    return text
+    return value
 
 
+def _read_lifetime(text: str) -> timedelta:
+    if (value := _read_duration(text)) < SHORTEST:
+        raise ValueError(text)
+    return value
+
+
+def _read_regions(text: str) -> tuple[str, ...]:
+    regions = _list_of(str)(text)
+    if regions:
+        from outrig.attest.regions import known_regions  # AWS's table is large: read only where it is asked for
+
+        known_regions(regions)
+    return regions
+
+
+_HOST = r"[A-Za-z0-9.:_-]*"
+_DURATION = "a duration such as `90s`, `15m` or `1h30m`, ten years at most"
 _FORMS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    "text": (str, "text"),
-    "path": (Path, "a path"),
+    "path": (_read_path, "a path"),
     "port": (_read_port, "a port: 0 (any free one) to 65535, or `off`"),
     "boolean": (_read_boolean, "`true` or `false`"),
-    "duration": (duration, "a duration such as `90s`, `15m` or `1h30m`"),
-    "list": (
-        lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
-        "a list, separated by commas",
+    "duration": (_read_duration, _DURATION),
+    "lifetime": (_read_lifetime, f"{_DURATION} and a minute at least"),
+    "host": (_matching(_HOST), "a host's name or address"),
+    "hosts": (_list_of(_matching(_HOST)), "a list of hosts' names and addresses, separated by commas"),
+    "accounts": (_list_of(_matching(r"[0-9]{12}")), "a list of AWS account ids (12 digits), separated by commas"),
+    "regions": (_read_regions, "a list of AWS regions, separated by commas"),
+    "url": (_matching(r"(https?://[^\s/]+/?)?"), "an `http://` or `https://` URL without a path"),
+    "domain": (
+        _matching(r"[a-z0-9]([a-z0-9.-]{0,253}[a-z0-9])?"),
+        "a trust domain: lower-case letters, digits, dots and dashes",
     ),
-    "domain": (_read_domain, "a trust domain: lower-case letters, digits, dots and dashes"),
 }
 
 

@@ -45,6 +45,7 @@ async def test_a_read_only_mapping_is_stored_as_an_object(store: Store) -> None:
     assert (await store.get(key())).body == {"spec": {"x": [1, 2]}}
 
 
+@pytest.mark.slow
 @given(body=OBJECTS, status=OBJECTS, labels=st.dictionaries(st.text(), st.text()))
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_json_value_survives_its_document(

@@ -169,6 +169,7 @@ async def test_concurrent_increments_are_all_counted(store: Store) -> None:
     assert (counted.body, counted.generation, counted.revision) == ({"spec": 50}, 51, 51)
 
 
+@pytest.mark.slow
 async def test_a_thousand_mixed_writes_are_seen_once_and_in_order_by_two_watchers(store: Store) -> None:
     async def write(number: int) -> None:
         name = str(number)

@@ -61,9 +61,10 @@ def _bootstrap(snapshot: Snapshot, directory: Path) -> dict[str, Any]:
     for place in list(_dicts(found)):
         if "rds" in place:
             place["route_config"] = routes[place.pop("rds")["route_config_name"]]
-        for key in ("eds_config", "sds_config"):
-            if "ads" in place.get(key, {}):
-                place[key] = sources[place["name"]]
+        if "ads" in place.get("sds_config", {}):
+            place["sds_config"] = sources[place["name"]]
+        if "eds_cluster_config" in place:
+            place["eds_cluster_config"]["eds_config"] = sources[place["name"]]
     return {"node": {"id": "golden", "cluster": "golden"}, "static_resources": found}
 
 

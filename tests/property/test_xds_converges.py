@@ -2,6 +2,7 @@
 
 from collections import deque
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -200,4 +201,4 @@ class Talking(RuleBasedStateMachine):
 Talking.TestCase.settings = settings(
     max_examples=200, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestConversation = Talking.TestCase
+TestConversation = pytest.mark.slow(Talking.TestCase)

@@ -252,6 +252,7 @@ async def test_what_is_asked_after_closing_is_unavailable(path: Path) -> None:
     assert names_in(path.parent) == ["outrig.db", "outrig.db.lock"]
 
 
+@pytest.mark.slow
 async def test_a_commit_asks_the_database_no_more_for_a_thousand_watchers_than_for_none(path: Path) -> None:
     statements: list[str] = []
     with on_every_engine("before_cursor_execute", lambda _c, _k, statement, *_r: statements.append(statement)):
