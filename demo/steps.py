@@ -151,11 +151,14 @@ def strangers_are_turned_away(stage: Stage) -> None:
     plain = stage.inside("productpage", "curl", f"http://{ratings}/ratings/0", ok=False)
     expect("Reviewer1" not in plain and "curl: (" in plain, f"plaintext was answered: {plain}")
     stage.show(f"plaintext: {plain}")
-    certificate, key = write_foreign_identity(stage.state)
-    foreign = ("curl", "-k", "--cert", certificate, "--key", key, f"https://{ratings}/ratings/0")
-    refused = stage.inside("productpage", *foreign, ok=False)
-    expect("Reviewer1" not in refused and "curl: (" in refused, f"a foreign certificate was accepted: {refused}")
+    call = (str(BIN / "python"), str(ROOT / "demo/stranger.py"), *ratings.split(":"))
+    foreign = write_foreign_identity(stage.state / "files")
+    refused = stage.inside("productpage", *call, *foreign)
+    expect(refused.startswith("turned away"), f"a foreign certificate was accepted: {refused}")
     stage.show(f"foreign certificate, same SPIFFE id: {refused}")
+    own = stage.inside("productpage", *call, "/run/outrig/workload.json", container="onboarding-agent")
+    expect(" 200 " in own, f"the same call with a certificate of the mesh was refused: {own}")
+    stage.show(f"the same call with productpage's own certificate: {own}")
 
 
 def a_role_that_is_not_allowed(stage: Stage) -> None:

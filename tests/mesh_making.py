@@ -157,7 +157,7 @@ def _batch_snapshot(mesh: Mesh, view: Any) -> Plain:
         destination = upstream.destination
         service = next(s for s in mesh.services if (s.origin, s.host) == (destination.service, destination.host))
         port = next(port for port in service.ports if port.number == destination.port)
-        assignment = assignment_of(destination.name, port, mesh.workloads_of(service), mesh)
+        assignment = assignment_of(destination.name, port, workloads=mesh.workloads_of(service), mesh=mesh)
         found[ENDPOINTS][destination.name] = encode_assignment(assignment, encodings).body
     secret = encode_trust(mesh.name, mesh.authorities, encodings) if mesh.authorities else None
     found[SECRET] = {secret.name: secret.body} if secret else {}

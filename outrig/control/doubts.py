@@ -19,6 +19,10 @@ class Findings(Protocol):
         """What is doubtful about a proxy's configuration."""
         ...
 
+    def take_doubtful(self) -> Iterable[ProxyId]:
+        """The proxies whose findings may have changed since this was last asked, though their configuration did not."""
+        ...
+
 
 class Doubts:
     """Remembers what was told about each proxy, so that only news is told."""
@@ -28,8 +32,8 @@ class Doubts:
         self._told: dict[ProxyId, tuple[Finding, ...]] = {}
 
     def look(self, proxies: Iterable[ProxyId]) -> None:
-        """Look at these proxies again."""
-        for proxy in proxies:
+        """Look at these proxies again, and at those whose findings alone have changed."""
+        for proxy in {*proxies, *self._world.take_doubtful()}:
             findings = self._world.findings(proxy)
             if findings == self._told.get(proxy, ()):
                 continue

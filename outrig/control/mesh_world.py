@@ -163,7 +163,7 @@ class MeshWorld:
     def _gather(self, destination: Destination) -> Assignment:
         service = self._index.services[destination.service, destination.host]
         port = next(port for port in service.ports if port.number == destination.port)
-        return assignment_of(destination.name, port, self._index.workloads_of(service), self._index)
+        return assignment_of(destination.name, port, workloads=self._index.workloads_of(service), mesh=self._index)
 
     def _renew_trust(self, marks: Marks) -> None:
         authorities = self._index.authorities

@@ -81,7 +81,7 @@ class World:
         return mesh.findings(proxy) if mesh else ()
 
     def take_doubtful(self) -> set[ProxyId]:
-        """The proxies whose findings may differ from when this was asked last. Findings can change where no byte does."""
+        """The proxies whose findings may differ since this was asked last: they can where no byte does."""
         doubtful, self._doubtful = self._doubtful, set()
         return doubtful
 

@@ -32,7 +32,7 @@ class Assignment:
     endpoints: tuple[Endpoint, ...]
 
 
-def assignment_of(name: str, port: ServicePort, workloads: Iterable[Workload], mesh: Surroundings) -> Assignment:
+def assignment_of(name: str, port: ServicePort, *, workloads: Iterable[Workload], mesh: Surroundings) -> Assignment:
     """The endpoints of one service port, given the workloads behind the service."""
     found = {_endpoint(workload, port, mesh) for workload in workloads if workload.health is not Health.UNREADY}
     return Assignment(name, tuple(sorted(endpoint for endpoint in found if endpoint is not None)))

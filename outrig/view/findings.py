@@ -5,14 +5,14 @@ from outrig.model import Service
 from outrig.resources import Key
 
 
-def nothing_imported(origin: Key, path: str, host: str, home: str) -> Finding:
+def nothing_imported(origin: Key, path: str, *, host: str, home: str) -> Finding:
     """An import that names a host finds none."""
     problem = f"there is no service {host!r}"
     hint = f"is there such a Service, and is it exported to namespace {home!r}?"
     return Finding("OUT601", origin, path, problem, hint, Severity.WARNING)
 
 
-def port_not_imported(origin: Key, path: str, service: Service, port: int) -> Finding:
+def port_not_imported(origin: Key, path: str, *, service: Service, port: int) -> Finding:
     """An import that names a service is on a listener whose port it lacks."""
     has = ", ".join(str(p.number) for p in service.ports) or "none"
     problem = f"{service.host} has no port {port}, so it cannot be called here"
@@ -50,7 +50,7 @@ def not_by_host(origin: Key, path: str, service: Service) -> Finding:
     return Finding("OUT605", origin, path, problem, hint, Severity.WARNING)
 
 
-def one_of_many(origin: Key, path: str, taken: Service, others: int) -> Finding:
+def one_of_many(origin: Key, path: str, *, taken: Service, others: int) -> Finding:
     """Several services on a listener of bytes, which leads to one only."""
     problem = f"a TCP listener leads to one service: {taken.host}; {others} more cannot be called here"
     return Finding("OUT606", origin, path, problem, "give each an egress with a bind of its own", Severity.WARNING)

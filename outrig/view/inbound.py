@@ -48,11 +48,11 @@ def _listening(
         elif holder := binds.take(address, path):
             found.append(findings.address_taken(shape.origin, path, f"{address.host}:{address.port}", holder=holder))
         else:
-            kept[ingress.port] = _inbound(workload, ingress, address.host, mesh)
+            kept[ingress.port] = _inbound(workload, ingress, bind=address.host, mesh=mesh)
     return list(kept.values()), found
 
 
-def _inbound(workload: Workload, ingress: Ingress, bind: str, mesh: Surroundings) -> Inbound:
+def _inbound(workload: Workload, ingress: Ingress, *, bind: str, mesh: Surroundings) -> Inbound:
     return Inbound(
         bind=bind,
         port=ingress.port,

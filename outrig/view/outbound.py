@@ -120,7 +120,7 @@ class _Side:
     def _take_connections(self, address: Address, ports: Sequence[Imported], *, path: str) -> None:
         taken, *others = ports
         if others:
-            self.found.append(findings.one_of_many(self.origin, path, taken.service, len(others)))
+            self.found.append(findings.one_of_many(self.origin, path, taken=taken.service, others=len(others)))
         self.listeners.append(TcpOutbound(address.host, address.port, self._upstream(taken, requests=False)))
 
     def _upstream(self, found: Imported, *, requests: bool) -> str:
@@ -156,6 +156,6 @@ def _missing(egress: Egress, services: Sequence[Service], *, origin: Key, path: 
         place = f"{path}.hosts[{position}]"
         named = next((service for service in services if wanted.fits(service.namespace, service.host)), None)
         if named is None:
-            yield findings.nothing_imported(origin, place, wanted.host, home)
+            yield findings.nothing_imported(origin, place, host=wanted.host, home=home)
         elif egress.port is not None and not ports_of([named], egress.port):
-            yield findings.port_not_imported(origin, place, named, egress.port)
+            yield findings.port_not_imported(origin, place, service=named, port=egress.port)

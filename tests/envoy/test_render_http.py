@@ -140,9 +140,7 @@ async def test_a_task_with_another_identity_than_its_service_is_not_called(scene
 
 async def test_a_cluster_that_accepts_nobody_calls_nobody(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """No identities must not mean any identity. A world never assigns such a cluster endpoints that speak TLS."""
-    upstream = Upstream(
-        Destination(Key("", "Service", "", "shop", "ratings"), HOST, scene.port), True, Protocol.HTTP, ()
-    )
+    upstream = Upstream(Destination(Key("", "Service", "", "shop", "ratings"), HOST, scene.port), Protocol.HTTP, ())
     nobody = encode(upstream_cluster("default", upstream))
     world = scene.board.world
 

@@ -13,9 +13,14 @@ LOST, TAKEN = Finding("OUT601", SIDECAR, "spec", "lost"), Finding("OUT603", SIDE
 class World:
     def __init__(self) -> None:
         self.now: dict[ProxyId, tuple[Finding, ...]] = {}
+        self.doubtful: set[ProxyId] = set()
 
     def findings(self, proxy: ProxyId) -> tuple[Finding, ...]:
         return self.now.get(proxy, ())
+
+    def take_doubtful(self) -> set[ProxyId]:
+        taken, self.doubtful = self.doubtful, set()
+        return taken
 
 
 def test_only_news_is_told() -> None:
@@ -32,3 +37,11 @@ def test_only_news_is_told() -> None:
     doubts.look([WEB])
     doubts.look([WEB])
     assert told == [(WEB, (LOST,)), (WEB, (LOST, TAKEN)), (WEB, ())]
+
+
+def test_a_finding_that_changed_no_configuration_is_told_too() -> None:
+    world, told = World(), []
+    doubts = Doubts(world, lambda proxy, findings: told.append((proxy, findings)))
+    world.now[WEB], world.doubtful = (LOST,), {WEB}
+    doubts.look([])
+    assert told == [(WEB, (LOST,))]
