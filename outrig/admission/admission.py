@@ -30,7 +30,7 @@ from outrig.wire.join import Challenge, Discovery, JoinRequest, JoinResponse
 
 
 class Admission:
-    """Lets tasks in. All of its state is in the store, but for the counting of requests per address."""
+    """Lets tasks in. All of its state is in the store, but for the counting of requests."""
 
     def __init__(
         self, settings: AdmissionSettings, *, store: Store, attestor: Attestor, authorities: Authorities
@@ -38,6 +38,8 @@ class Admission:
         self._settings, self._store, self._attestor, self._authorities = settings, store, attestor, authorities
         self._denials = Denials(store, settings)
         self._rate = Buckets(settings.rate, settings.burst)
+        self._renewals = Buckets(settings.task_rate, settings.task_burst)
+        self._challenges = Buckets(settings.challenge_rate, settings.challenge_burst)
 
     def discovery(self) -> Discovery:
         """What a caller needs to know before it joins."""
@@ -46,6 +48,7 @@ class Admission:
     async def challenge(self, peer: Peer, now: datetime) -> Challenge:
         """A nonce for one join. Raises Refused."""
         self._slow_down(peer)
+        _take(self._challenges, "", "too many callers ask")
         nonce, lifetime = secrets.token_urlsafe(32), self._settings.nonce_lifetime
         try:
             async with self._store.transaction() as tx:
@@ -63,6 +66,8 @@ class Admission:
             self._attestor.check(evidence, now)
             key = self._read_key(wanted.csr)
             known = await self._use_nonce(request, now)
+            if known:
+                self._slow_down_renewal(request, peer)
             task = await self._attestor.verify(evidence, fresh=known)
         async with self._reporting(request, now, task=task):
             self._check_addresses(wanted, task, peer=peer)
@@ -83,6 +88,8 @@ class Admission:
                 yield
             except (Unavailable, Conflict, AlreadyExists) as error:
                 raise _not_now(str(error)) from None
+        except TooMany:
+            raise
         except Refused as refused:
             audit.refused(request, refused, task=task)
             who = f"{task.account}/{task.role_name}" if task else ""
@@ -90,9 +97,11 @@ class Admission:
             raise
 
     def _slow_down(self, peer: Peer) -> None:
-        wait = self._rate.take(network_of(peer.ip), time.monotonic())
-        if wait > 0:
-            raise TooMany("", "this address asks too often", "wait, then try again", retry_after=int(wait) + 1)
+        _take(self._rate, network_of(peer.ip), "this address asks too often")
+
+    def _slow_down_renewal(self, request: JoinRequest, peer: Peer) -> None:
+        """The task is only claimed yet; with the address in the name, nobody elsewhere can use up its renewals."""
+        _take(self._renewals, f"{network_of(peer.ip)} {request.ecs.task_arn}", "this task renews too often")
 
     def _read_key(self, csr: bytes) -> PublicKey:
         try:
@@ -137,6 +146,11 @@ class Admission:
             expires_in=seconds,
             renew_in=max(1, seconds // 2),
         )
+
+
+def _take(buckets: Buckets, name: str, problem: str) -> None:
+    if (wait := buckets.take(name, time.monotonic())) > 0:
+        raise TooMany("", problem, "wait, then try again", retry_after=int(wait) + 1)
 
 
 def _not_now(detail: str) -> NotNow:

@@ -11,13 +11,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from outrig.admission.rate import Buckets
-from outrig.admission.refusals import Refused
+from outrig.admission.refusals import CsrRefused, LabelRefused, Refused
 from outrig.admission.settings import AdmissionSettings
+from outrig.attest.refusals import NoCredentials
 from outrig.errors import OutrigError
 from outrig.resources import Json, Key, Resource
 from outrig.store.protocol import Query, Store, Transaction
 
 REASON = "OnboardingDenied"
+_STATUSES = (403, 409)
+_KINDS = (LabelRefused, CsrRefused, NoCredentials)  # of other statuses, but a person has to mend what is wrong
 _log = logging.getLogger(__name__)
 
 
@@ -29,8 +32,11 @@ class Denials:
         self._rate = Buckets(settings.events_per_minute / 60, settings.events_per_minute)
 
     async def record(self, group: Key, refused: Refused, *, who: str, now: datetime) -> None:
-        """Tell the group's namespace that `who` (empty if unknown) was refused. Outages and bad form are no denials."""
-        if refused.status not in (403, 409):
+        """Tell the group's namespace that `who` (empty if unknown) was refused.
+
+        Outages and requests without the agreed form are not told: they are no denials.
+        """
+        if refused.status not in _STATUSES and not isinstance(refused, _KINDS):
             return
         try:
             if not (refused.proven or await self._store.get(group)):

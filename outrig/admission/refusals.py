@@ -66,7 +66,7 @@ class RegistrationTaken(Refused):
 
 
 class TooMany(Refused):
-    """The address asks too often."""
+    """The address or the task asks too often, or all callers together do."""
 
     code, status = "OUT132", 429
 

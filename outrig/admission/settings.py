@@ -18,6 +18,15 @@ class AdmissionSettings:
     """Requests a second that one address (IPv6: one /64) may keep up, challenges and joins together."""
     burst: int = 100
     """Requests that one address may make at once after a pause."""
+    task_rate: float = 1 / 15
+    """Renewals a second that one task may keep up; each asks STS, IAM and ECS. One is due at half of a certificate's
+    life, so more than two a minute where that is as short as it can be set, a minute."""
+    task_burst: int = 6
+    """Renewals that one task may make at once after a pause."""
+    challenge_rate: float = 200.0
+    """Challenges a second for all callers together; each is a row in the store until it is used or has expired."""
+    challenge_burst: int = 1000
+    """Challenges for all callers together at once after a pause."""
     require_peer_address: bool = False
     """Demand that the connection comes from the task's own address; not behind what hides addresses."""
     events_per_minute: int = 30

@@ -10,6 +10,7 @@ taken and wakes up ten times a second.
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -28,6 +29,7 @@ from uvicorn.server import ServerState
 from outrig.errors import OutrigError
 
 BACKLOG = 1024
+FRAME_BYTES = 64 * 1024
 REST_BYTES = 16 * 1024 * 1024
 
 
@@ -48,12 +50,18 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds a connection may take: for the TLS handshake, for a request's headers, idle, and to finish at the end."""
+    """Seconds a connection may take: for the TLS handshake, for a request's headers, idle, and to finish at the end.
+
+    A WebSocket's peer is pinged `ping_interval` after its last answer, and cut off if it does not answer within
+    `ping_timeout`; so a peer that vanished without a word is noticed after both at most.
+    """
 
     handshake: float = 10.0
     headers: float = 10.0
     idle: float = 75.0
     grace: float = 5.0
+    ping_interval: float = 5.0
+    ping_timeout: float = 5.0
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
@@ -208,11 +216,44 @@ class _Http(H11Protocol):
 
 
 class _WebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket whose scope carries the TLS extension too."""
+    """A WebSocket whose scope carries the TLS extension too, and whose silent peer is cut off without waiting."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.app = cast("Any", _with_tls(cast("ASGIApp", self.app), transport))
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # refused in full; uvicorn would log an error for each
+
+    def send_receive_event_to_app(self) -> None:
+        """Text that is not UTF-8 reaches the application as bytes; uvicorn would log a traceback for each."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self.curr_msg_data_type = "bytes"
+        super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:  # a bad frame before the handshake was answered: there is nothing to close
+            self.transport.abort()
+        else:
+            super().handle_parser_exception()
+
+    def keepalive_timeout(self) -> None:
+        """Close without a farewell: over TLS that would wait half a minute for an answer that does not come."""
+        if self.read_paused:  # the application has not taken the last message yet, so an answer would not be seen
+            self.schedule_ping()
+            return
+        super().keepalive_timeout()
+        self.transport.abort()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _config(app: ASGIApp, limits: Limits) -> Config:
@@ -223,7 +264,9 @@ def _config(app: ASGIApp, limits: Limits) -> Config:
         lifespan="off",
         log_config=None,
         access_log=False,
-        ws_max_size=1024 * 1024,
+        ws_max_size=FRAME_BYTES,
+        ws_ping_interval=limits.ping_interval,
+        ws_ping_timeout=limits.ping_timeout,
         ws_per_message_deflate=False,  # compression keeps hundreds of kilobytes for every open connection
         proxy_headers=False,
         interface="asgi3",
@@ -269,7 +312,8 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for sock in bound:
             sock.close()
-        raise CannotServe(f"{host}:{port}", f"cannot listen there: {error.strerror or error}") from error
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)  # < 0: a name's lookup
+        raise CannotServe(f"{host}:{port}", f"cannot listen there: {reason}") from error
     for sock in bound:
         sock.setblocking(False)
     return bound

@@ -49,6 +49,14 @@ class Claim:
         return f"arn:{self.partition}:ecs:{self.region}:{self.account}:task/{self.cluster}/{self.task_id}"
 
 
+def claim_of(arn: str) -> Claim:
+    """The task of that ARN. Raises Malformed."""
+    if not (found := _TASK_ARN.fullmatch(arn)):
+        hint = "arn:PARTITION:ecs:REGION:ACCOUNT:task/CLUSTER/ID, with an id of 32 hex digits"
+        raise Malformed("ecs.taskArn", "is not the ARN of a task", hint)
+    return Claim(*found.groups())
+
+
 def check_form(proof: AwsProof) -> None:
     """Every field has its narrow alphabet and length, so that no value can reach beyond its place. Raises Malformed."""
     values = (proof.region, proof.amz_date, proof.access_key_id, proof.session_token, proof.signature, proof.nonce)
@@ -61,13 +69,10 @@ def check_form(proof: AwsProof) -> None:
 
 def parse_claim(task: EcsTask) -> Claim:
     """The task a caller says it is. Raises Malformed."""
-    found, cluster = _TASK_ARN.fullmatch(task.task_arn), _CLUSTER_CLAIM.fullmatch(task.cluster)
-    if not found:
-        hint = "arn:PARTITION:ecs:REGION:ACCOUNT:task/CLUSTER/ID, with an id of 32 hex digits"
-        raise Malformed("ecs.taskArn", "is not the ARN of a task", hint)
-    if not cluster or cluster[1] != found[4]:
+    claim, cluster = claim_of(task.task_arn), _CLUSTER_CLAIM.fullmatch(task.cluster)
+    if not cluster or cluster[1] != claim.cluster:
         raise Malformed("ecs.cluster", "is not the cluster of the task's ARN", "give its name or ARN")
-    return Claim(*found.groups())
+    return claim
 
 
 def check_date(proof: AwsProof, now: datetime, settings: AttestSettings) -> None:

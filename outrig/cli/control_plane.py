@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 
 from outrig.errors import OutrigError
+from outrig.server.environment import warn_of_unused
+from outrig.server.logs import configure_logs
 from outrig.server.settings import PREFIX, Settings, as_text, load_settings
 
 app = typer.Typer(no_args_is_help=True)
 
-File = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where it keeps all it has [OUTRIG_DATA_DIR].")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting; repeatable.")]
+File = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings (`name: value`).")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory of its database, keys and certificates.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting, such as xds_port=0; repeatable.")
+]
 
 
 class BadFlag(OutrigError):
@@ -26,26 +30,34 @@ class BadFlag(OutrigError):
 
 @app.command()
 def run(data_dir: DataDir = None, config: File = None, set_: Set = None) -> None:
-    """Run the control plane until SIGTERM or Ctrl-C."""
+    """Run the control plane until SIGTERM or Ctrl-C.
+
+    Settings come from --config, OUTRIG_* variables and the command line; the later wins. See `outrig cp settings`.
+    """
+    settings = _settings(data_dir, config, set_)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read as grpc is imported; what matters is in our own log
     from outrig.server.run import run as run_control_plane
 
-    settings = _settings(data_dir, config, set_)
     asyncio.run(run_control_plane(settings))
 
 
 @app.command("settings")
 def show(data_dir: DataDir = None, config: File = None, set_: Set = None) -> None:
-    """Print every setting with the value it would have."""
+    """Print every setting with the value it would have, given the same options and environment."""
     settings = _settings(data_dir, config, set_)
     for setting in fields(Settings):
         typer.echo(f"{PREFIX}{setting.name.upper()}={as_text(getattr(settings, setting.name))}")
 
 
 def _settings(data_dir: Path | None, config: Path | None, pairs: list[str] | None) -> Settings:
+    """What is in force; variables that look like settings and are none are logged."""
     flags = dict(_pair(text) for text in pairs or [])
     if data_dir is not None:
         flags["data_dir"] = str(data_dir)
-    return load_settings(file=config, environment=os.environ, flags=flags)
+    settings = load_settings(file=config, environment=os.environ, flags=flags)
+    configure_logs()
+    warn_of_unused(os.environ)
+    return settings
 
 
 def _pair(text: str) -> tuple[str, str]:

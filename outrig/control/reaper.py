@@ -1,12 +1,14 @@
 """What becomes of registrations whose agent is away: first not ready, in the end removed.
 
-In: who went away, came back, or left for good. Out: writes, each only while the agent is still away. Time comes from
-the event loop only, so a restart of the control plane begins all graces anew: it withdraws nobody.
+In: who went away, came back, or left for good; whether a lost agent's task has stopped. Out: writes, each only while
+the agent is still away. Time comes from the event loop only, so a restart of the control plane begins all graces anew:
+it withdraws nobody.
 """
 
 import asyncio
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Protocol
 
 import structlog
 
@@ -14,6 +16,8 @@ from outrig.control.status import Clock, change, entry_key, utc_now
 from outrig.dialects.conditions import condition_of
 from outrig.dialects.istio.readiness import READY, ReadyReason, with_readiness
 from outrig.dialects.onboarding.connection import without_agent
+from outrig.dialects.onboarding.registration import task_arn_of
+from outrig.errors import OutrigError
 from outrig.kit.aio import jittered_backoff
 from outrig.resources import Key, Resource
 from outrig.store.cascade import delete_with_dependents
@@ -34,6 +38,14 @@ class Graces:
     """In place of `disconnected` for those this control plane has not met yet: agents take a while to come back."""
 
 
+class TaskStates(Protocol):
+    """Knows how ECS tasks are."""
+
+    async def is_stopped(self, task: str) -> bool:
+        """Whether the task of that ARN has stopped for good. Raises OutrigError where that cannot be learned."""
+        ...
+
+
 class _Stage(Enum):
     AWAY = auto()
     NOT_READY = auto()
@@ -50,12 +62,19 @@ class _Absence:
 
 
 class Reaper:
-    """Keeps the absences. All methods but `run` are synchronous and may be called before it runs."""
+    """Keeps the absences. All methods but `run` are synchronous and may be called before it runs.
 
-    def __init__(self, store: Store, graces: Graces, *, clock: Clock = utc_now) -> None:
-        self._store, self._graces, self._clock = store, graces, clock
+    `tasks` is asked when an agent is lost and again when its first grace is over: one whose task has stopped will not
+    be back, so what is left of the grace ends.
+    """
+
+    def __init__(
+        self, store: Store, graces: Graces, *, tasks: TaskStates | None = None, clock: Clock = utc_now
+    ) -> None:
+        self._store, self._graces, self._tasks, self._clock = store, graces, tasks, clock
         self._absences: dict[Key, _Absence] = {}
         self._due: asyncio.Queue[tuple[_Absence, _Stage]] = asyncio.Queue()
+        self._lost: asyncio.Queue[_Absence] = asyncio.Queue()
 
     def expect(self, registration: Key, uid: str) -> None:
         """There is a registration whose agent has not connected to this control plane yet, as far as is known."""
@@ -72,6 +91,7 @@ class Reaper:
         self._due.put_nowait((absence, _Stage.AWAY))
         self._later(absence, self._graces.disconnected, _Stage.NOT_READY)
         self._later(absence, self._graces.removed, _Stage.REMOVED)
+        self._lost.put_nowait(absence)
 
     def left(self, registration: Key, uid: str) -> None:
         """Its agent has drained and gone: it will not come back."""
@@ -91,6 +111,34 @@ class Reaper:
 
     async def run(self) -> None:
         """Do what is due until cancelled; while the store is away, later."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._work())
+            loops.create_task(self._inquire())
+
+    async def _inquire(self) -> None:
+        """One after the other: where many are lost at once, joins need AWS more than this does."""
+        while True:
+            absence = await self._lost.get()
+            try:
+                stopped = await self._is_stopped(absence)
+            except OutrigError as error:
+                where = str(absence.registration)
+                _log.warning(
+                    "not known whether the task has stopped; the grace holds", registration=where, reason=str(error)
+                )
+                continue
+            if stopped:
+                _log.info("the task has stopped, its agent will not be back", registration=str(absence.registration))
+                self._due.put_nowait((absence, _Stage.REMOVED))
+
+    async def _is_stopped(self, absence: _Absence) -> bool:
+        if self._tasks is None or not self._holds(absence):
+            return False
+        registration = await self._store.get(absence.registration)
+        task = task_arn_of(registration) if registration and registration.uid == absence.uid else ""
+        return bool(task) and await self._tasks.is_stopped(task)
+
+    async def _work(self) -> None:
         delays = jittered_backoff(first=0.1, ceiling=5.0)
         while True:
             absence, stage = await self._due.get()
@@ -124,6 +172,7 @@ class Reaper:
         await self._mark_away(absence)
         if stage is _Stage.NOT_READY:
             await self._mark_not_ready(absence)
+            self._lost.put_nowait(absence)  # ECS learns of an end somewhat later than the stream does
 
     async def _mark_away(self, absence: _Absence) -> None:
         now = self._clock()

@@ -1,7 +1,9 @@
 """Which agents are connected, and what that means for their workloads.
 
-In: agent streams and what they report. Out: the registration's `AgentConnected`, the entry's `Ready`, messages to the
-agent. The stream being open is what makes an agent connected; when it ends, the reaper's graces begin.
+In: agent streams and what they report; registrations and entries that come and go. Out: the registration's
+`AgentConnected`, the entry's `Ready`, messages to the agent. The stream being open is what makes an agent connected;
+when it ends, the reaper's graces begin. An agent whose registration or entry was deleted is told to join again, which
+makes both anew.
 """
 
 import asyncio
@@ -14,19 +16,23 @@ import structlog
 
 from outrig.control.following import follow
 from outrig.control.reaper import Reaper
+from outrig.control.sessions import registration_key
 from outrig.control.status import Clock, change, entry_key, utc_now
 from outrig.dialects.istio.readiness import ReadyReason, with_readiness
+from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY
 from outrig.dialects.onboarding.connection import with_agent
 from outrig.dialects.onboarding.workload_auto_registration import WORKLOAD_AUTO_REGISTRATION
 from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId
-from outrig.store.protocol import ChangeType, Query, Store
+from outrig.store.protocol import Change, ChangeType, Query, Store
 from outrig.wire.codec import WireError
 from outrig.wire.stream import Ban, Bye, Message, Rejoin, Renew, Report, State, Welcome, Withdrawn
 from outrig.xds.session import Session
 
-REGISTRATIONS: Final = Query(kinds=((WORKLOAD_AUTO_REGISTRATION.group, WORKLOAD_AUTO_REGISTRATION.name),))
-"""What `Registry.run` has to be fed with."""
+_FOLLOWED: Final = Query(
+    kinds=tuple((kind.group, kind.name) for kind in (WORKLOAD_AUTO_REGISTRATION, WORKLOAD_ENTRY)),
+)
+_LONGEST_REASON: Final = 256  # characters of what an agent says about its state
 
 _READINESS: Final = {
     State.STARTING: ReadyReason.STARTING,
@@ -62,12 +68,19 @@ class Connection:
         self.session = session
         self.withdrawn = False
         self.returning = False
+        self._rejoining = False
         self._registry = registry
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
 
     def send(self, message: Message) -> None:
         """Have a message sent."""
         self._outbox.put_nowait(message)
+
+    def rejoin(self, reason: str) -> None:
+        """Have the agent join again. Said once: it then comes back on another stream."""
+        if not self._rejoining:
+            self._rejoining = True
+            self.send(Rejoin(reason))
 
     async def next_message(self) -> Message:
         """The next message to send, in order."""
@@ -100,7 +113,10 @@ class Registry:
         return len(self._connections)
 
     def tell(self, registration: Key, message: Ban | Renew) -> bool:
-        """Send an order to an agent; False if it is not connected here. A ban ends its proxy's streams too."""
+        """Send an order to an agent; False if it is not connected here. A ban ends its proxy's streams too.
+
+        Nothing in this version gives such orders: `outrig.wire.stream` says the same to those who write agents.
+        """
         connection = self._connections.get(registration)
         if connection is None:
             return False
@@ -110,14 +126,21 @@ class Registry:
         return True
 
     async def run(self) -> None:
-        """Until cancelled: registrations that come must connect, agents of those that go must join again."""
-        async for burst in follow(self._store, REGISTRATIONS):
+        """Until cancelled: registrations that come must connect; agents that lost theirs, or its entry, must rejoin."""
+        async for burst in follow(self._store, _FOLLOWED):
             for each in burst.changes:
-                if each.type is ChangeType.ADDED:
-                    self._added(each.resource)
-                elif each.type is ChangeType.DELETED:
-                    self._deleted(each.resource)
+                self._follow(each)
             self._ready.set()
+
+    def _follow(self, change: Change) -> None:
+        resource = change.resource
+        if resource.key.kind == WORKLOAD_ENTRY.name:
+            if change.type is ChangeType.DELETED:
+                self._entry_deleted(resource)
+        elif change.type is ChangeType.ADDED:
+            self._added(resource)
+        elif change.type is ChangeType.DELETED:
+            self._deleted(resource)
 
     @asynccontextmanager
     async def attended(self, session: Session) -> AsyncIterator[Connection]:
@@ -129,7 +152,7 @@ class Registry:
         key, connection = session.registration, Connection(self, session)
         stored = await self._store.get(key)
         if stored is None or stored.uid != session.uid:  # it must not displace who stands for the registration now
-            connection.send(Rejoin(f"{key} is gone"))
+            connection.rejoin(f"{key} is gone")
             yield connection
             return
         if before := self._connections.get(key):
@@ -146,18 +169,18 @@ class Registry:
 
     async def record(self, connection: Connection, report: Report) -> None:
         """See `Connection.report`."""
-        reason = _reason(report)
+        reason, message = _reason(report), _one_line(report.reason)
         session, now = connection.session, self._place.clock()
         key = entry_key(session.registration.namespace, session.registration.name)
 
         def alter(entry: Resource) -> Resource:
             if self._connections.get(session.registration) is not connection:
                 return entry  # a newer stream speaks for this workload
-            return with_readiness(entry, reason, now=now, message=report.reason)
+            return with_readiness(entry, reason, now=now, message=message)
 
         entry = await change(self._store, key, alter)
         if entry is None:
-            connection.send(Rejoin(f"{key} is gone"))
+            connection.rejoin(f"{key} is gone")
         elif reason is ReadyReason.DRAINING:
             await self._withdraw(connection, entry.revision)
 
@@ -174,8 +197,10 @@ class Registry:
             return with_agent(registration, control_plane=place.instance, now=place.clock())
 
         stored = await change(self._store, session.registration, alter, uid=session.uid)
-        welcome: Message = Welcome(place.instance) if stored else Rejoin(f"{session.registration} is gone")
-        connection.send(welcome)
+        if stored:
+            connection.send(Welcome(place.instance))
+        else:
+            connection.rejoin(f"{session.registration} is gone")
 
     def _gone(self, connection: Connection) -> None:
         session = connection.session
@@ -197,7 +222,15 @@ class Registry:
         self._end_proxy(ProxyId(f"{key.namespace}/{key.name}"), f"{key} is gone")
         connection = self._connections.get(key)
         if connection is not None and connection.session.uid == registration.uid:
-            connection.send(Rejoin(f"{key} is gone"))
+            connection.rejoin(f"{key} is gone")
+
+    def _entry_deleted(self, entry: Resource) -> None:
+        """Nobody but its agent can make it again: the join does."""
+        connection = self._connections.get(registration_key(entry.key.namespace, entry.key.name))
+        if connection is None or connection.withdrawn:
+            return
+        if connection.session.uid in {owner.uid for owner in entry.owners}:
+            connection.rejoin(f"{entry.key} is gone")
 
 
 def _reason(report: Report) -> ReadyReason:
@@ -205,3 +238,9 @@ def _reason(report: Report) -> ReadyReason:
         return _READINESS[State(report.state)]
     except ValueError:
         raise WireError(f"state: {report.state!r} is not one of {', '.join(State)}") from None
+
+
+def _one_line(text: str) -> str:
+    """An agent's own words, fit for a status that people print on a terminal."""
+    line = " ".join(text.split())[:_LONGEST_REASON]
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)

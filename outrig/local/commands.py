@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from outrig.local.stage import Stage, staged
 
 app = typer.Typer(no_args_is_help=True, help="ECS on one machine.")
 
+_PROGRAMS = shlex.quote(str(Path(sys.executable).parent))
 SceneArgument = Annotated[Path, typer.Argument(help="a directory with scene.yaml")]
 DirOption = Annotated[Path | None, typer.Option("--dir", help="state directory; default $OUTRIG_LOCAL_DIR")]
 ContainerOption = Annotated[str | None, typer.Option("--container", help="default: the first that runs")]
@@ -138,34 +138,25 @@ def _signal(text: str) -> int:
 
 
 def _introduce(stage: Stage, directory: Path | None) -> None:
+    state = shlex.quote(str((directory or default_directory()).absolute()))
     typer.echo("\nready\n\nin your shell:")
-    for name, value in _exports(stage, directory):
+    for name, value in _exports(stage, state):
         typer.echo(f"  export {name}={value}")
     if stage.scene.hints:
         typer.echo("worth trying:")
     for hint in stage.scene.hints:
         typer.echo(f"  {hint}")
-    option = f" --dir {shlex.quote(str(directory.absolute()))}" if directory else ""
-    typer.echo(f"end it: {_own_program()} local down{option}")
+    typer.echo(f"end it: {_PROGRAMS}/outrig local down --dir {state}")
 
 
-def _exports(stage: Stage, directory: Path | None) -> Iterator[tuple[str, str]]:
-    """What a shell has to be told for the hints to work there as they are printed."""
-    if _own_program() != "outrig":
-        yield "PATH", f'{shlex.quote(str(Path(sys.executable).parent))}:"$PATH"'
-    if directory:
-        yield "OUTRIG_LOCAL_DIR", shlex.quote(str(directory.absolute()))
+def _exports(stage: Stage, state: str) -> Iterator[tuple[str, str]]:
+    """What any shell has to be told for the hints to work there as they are printed."""
+    yield "PATH", f'{_PROGRAMS}:"$PATH"'
+    yield "OUTRIG_LOCAL_DIR", state
     if stage.scene.kubeconfig:
         yield "KUBECONFIG", shlex.quote(stage.scene.kubeconfig)
     for name, value in stage.emulator.aws_environment().items():
         yield name, shlex.quote(value)
-
-
-def _own_program() -> str:
-    """`outrig` as this shell would have to call it."""
-    here = Path(sys.executable).parent / "outrig"
-    found = shutil.which("outrig")
-    return "outrig" if found and Path(found).absolute() == here else shlex.quote(str(here))
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from outrig.local.channel import Document
 from outrig.local.orders import Condition, ContainerOrder
-from outrig.local.process import Child, Children, Standard, only_one_user, open_log
+from outrig.local.process import Child, Children, Standard, give_log, only_one_user
 
 _CMD_SHELL = ["/bin/sh", "-c"]
 
@@ -18,10 +18,13 @@ class DependencyFailed(Exception):
 
 
 class Container:
-    """A container's process through its life, restarts included. Events go to `report`."""
+    """A container's process through its life, restarts included. It writes to `log`; events go to `report`."""
 
-    def __init__(self, order: ContainerOrder, children: Children, report: Callable[[Document], None]) -> None:
+    def __init__(
+        self, order: ContainerOrder, log: int, *, children: Children, report: Callable[[Document], None]
+    ) -> None:
         self.order = order
+        self._log = log
         self.name = order.name
         self._children = children
         self._report = report
@@ -40,13 +43,12 @@ class Container:
             await self.start_again()
 
     async def start_again(self) -> None:
-        log = open_log(self.order)
+        give_log(self._log, self.order.user)
+        self._warn_about_user()
         empty = os.open(os.devnull, os.O_RDONLY)
         try:
-            self._warn_about_user(log)
-            self._child = self._children.start(self.order, self.order.command, (empty, log, log))
+            self._child = self._children.start(self.order, self.order.command, (empty, self._log, self._log))
         finally:
-            os.close(log)
             os.close(empty)
         self._started.set()
         self._report({"event": "started", "container": self.name, "pid": self._child.pid})
@@ -136,6 +138,8 @@ class Container:
         probe.kill_group()
         return await probe.exited == 0
 
-    def _warn_about_user(self, log: int) -> None:
+    def _warn_about_user(self) -> None:
         if self.order.user not in ("", "0", "root") and only_one_user():
-            os.write(log, f"outrig local: user {self.order.user!r} ignored: rootless, there is one user\n".encode())
+            os.write(
+                self._log, f"outrig local: user {self.order.user!r} ignored: rootless, there is one user\n".encode()
+            )

@@ -51,8 +51,7 @@ def serve(settings: Settings, orders: Channel) -> None:
     reporter = Reporter(settings.report)
     scene = load_scene(Path(settings.scene), Path(settings.directory))
     os.environ["MOTO_ACCOUNT_ID"] = scene.account
-    visible = [settings.directory, str(Path(settings.scene).resolve()), *scene.mounts]
-    launcher = Launcher(scene, settings.state, visible)
+    launcher = Launcher(scene, settings.state, [str(Path(settings.scene).resolve()), *scene.mounts])
     engine = Engine(launcher, orders)
     _patch_moto(engine, scene)
     admin = create_user(scene.account, scene.region, "admin", ["*"])

@@ -1,4 +1,4 @@
-"""What a task sees of the machine's files: all of it, but a private /run, /tmp and home, and its own resolver.
+"""What a task sees of the machine's files: all of it, but a private /run, /tmp and home, its own resolver, no secrets.
 
 A container runs as any user, yet the interpreter may lie under a closed home directory: such directories are
 replaced by views in which only what the task needs appears. Raises `OSError`.
@@ -7,19 +7,19 @@ replaced by views in which only what the task needs appears. Raises `OSError`.
 import os
 import socket
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import outrig
 from outrig.local.namespaces import appears, bind, closed_ancestors, make_mounts_private, mount_proc, show_only
 from outrig.local.network import RESOLVER
+from outrig.local.orders import LaunchOrder
 
 _PRIVATE = {"/run": 0o755, "/root": 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}  # noqa: S108 - replaced, not used
 
 
-def enter_private_view(visible: Iterable[str], *, hostname: str, address: str, region: str) -> None:
-    """Turn the current mount namespace into a task's. `visible` paths stay where they are."""
-    keep = [Path(path) for path in (*visible, *interpreter_paths())]
+def enter_private_view(order: LaunchOrder) -> None:
+    """Turn the current mount namespace into that of the task ordered."""
+    keep = [Path(path) for path in (*order.visible, *interpreter_paths())]
     make_mounts_private()
     mount_proc()
     resolver = Path(os.path.realpath("/etc/resolv.conf"))
@@ -27,10 +27,11 @@ def enter_private_view(visible: Iterable[str], *, hostname: str, address: str, r
     closed = dict.fromkeys(closed_ancestors(path for path in keep if appears(path)), 493)
     for directory, mode in {**closed, **private}.items():
         show_only(directory, keep, mode=mode)
-    domain = "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+    show_only(Path(order.hidden), keep)
+    domain = "ec2.internal" if order.region == "us-east-1" else f"{order.region}.compute.internal"
     _place(resolver, f"nameserver {RESOLVER}\nsearch {domain}\n")
-    _place(Path("/etc/hosts"), f"127.0.0.1 localhost\n{address} {hostname}.{domain} {hostname}\n")
-    socket.sethostname(hostname)
+    _place(Path("/etc/hosts"), f"127.0.0.1 localhost\n{order.address} {order.hostname}.{domain} {order.hostname}\n")
+    socket.sethostname(order.hostname)
 
 
 def open_low_ports() -> None:

@@ -51,6 +51,7 @@ def main(birth: Birth) -> None:
         state = StateDirectory(Path(birth.directory))
         scene = load_scene(Path(birth.scene), state.path)
         lock = claim(state)
+        _make_places(state, scene)
         held, lifeline = os.pipe()
         child = _start(birth, scene, state, held)
     except (OutrigError, OSError) as error:
@@ -81,6 +82,13 @@ def claim(state: StateDirectory) -> TextIO:
     lock.write(str(os.getpid()))
     lock.flush()
     return lock
+
+
+def _make_places(state: StateDirectory, scene: Scene) -> None:
+    """What tasks and instances see of the directory; an instance's is closed to other users of this machine."""
+    state.files.mkdir()
+    for name in scene.instances:
+        state.instance(name).mkdir(mode=0o700)
 
 
 def _make_logs(state: StateDirectory) -> None:

@@ -23,7 +23,11 @@ class CannotPull(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """Turns tasks and instances into orders. `visible` are the paths that stay in a task's view of files."""
+    """Turns tasks and instances into orders.
+
+    `visible` are the paths that stay in everybody's view of files; of the state directory, which holds keys, each
+    sees nothing else but `files`, and an instance its own directory.
+    """
 
     scene: Scene
     state: StateDirectory
@@ -37,7 +41,8 @@ class Launcher:
             hostname=task.attachment.hostname,
             region=task.place.region,
             containers=[self._container_order(task, container) for container in task.containers],
-            visible=self.visible,
+            hidden=str(self.state.path),
+            visible=[*self.visible, str(self.state.files)],
         )
 
     def instance_order(self, name: str, keys: dict[str, str], publish: list[Publication]) -> LaunchOrder:
@@ -49,7 +54,8 @@ class Launcher:
             hostname=name,
             region=self.scene.region,
             containers=[self._instance_container(name, instance, keys)],
-            visible=self.visible,
+            hidden=str(self.state.path),
+            visible=[*self.visible, str(self.state.files), str(self.state.instance(name))],
             restart=True,
             publish=publish,
             ready=Await(instance.ready.file, instance.ready.http) if instance.ready else None,

@@ -36,6 +36,15 @@ class StateDirectory:
     def logs(self) -> Path:
         return self.path / "logs"
 
+    @property
+    def files(self) -> Path:
+        """All that tasks see of the directory: what is meant for them, or comes from them."""
+        return self.path / "files"
+
+    def instance(self, name: str) -> Path:
+        """All that an instance sees of the directory, besides `files`."""
+        return self.path / name
+
     def task_log(self, task: str, container: str) -> Path:
         return self.logs / f"{task}-{container}.log"
 

@@ -53,13 +53,14 @@ class ContainerOrder:
 
 @dataclass(frozen=True, slots=True)
 class LaunchOrder:
-    """A task for the zygote to fork. `visible` are the paths that stay visible in the task's private view of files."""
+    """A task for the zygote to fork. In its private view of files `hidden` is empty, but `visible` paths stay."""
 
     key: str
     address: str
     hostname: str
     region: str
     containers: list[ContainerOrder]
+    hidden: str
     visible: list[str] = field(default_factory=list)
     restart: bool = False
     publish: list[Publication] = field(default_factory=list)

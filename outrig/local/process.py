@@ -108,12 +108,15 @@ def exit_code(status: int) -> int:
 
 
 def open_log(container: ContainerOrder) -> int:
-    """The container's log, open for appending and owned by its user, who may open /dev/stdout again."""
-    log = os.open(container.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    user = identity(container.user)
-    if user.uid is not None:
-        os.fchown(log, user.uid, user.gid or 0)
-    return log
+    """The container's log, open for appending."""
+    return os.open(container.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+
+def give_log(log: int, user: str) -> None:
+    """Make the user own the log, who may then open /dev/stdout again. Raises `KeyError` for an unknown name."""
+    owner = identity(user)
+    if owner.uid is not None:
+        os.fchown(log, owner.uid, owner.gid or 0)
 
 
 def _group(group: str, *, default: int) -> int:

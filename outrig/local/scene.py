@@ -1,7 +1,7 @@
 """A scene: what container images mean here, the hosts beside the tasks, and the steps that set the stage.
 
 In: a directory with `scene.yaml`.  Out: a frozen `Scene`, `${VENV}`, `${SCENE}` and `${DIR}` filled in.
-It refuses unknown fields, addresses outside the VPC and names that occur twice, each with its place in the file.
+It refuses unknown fields, addresses outside the VPC and names that are taken, each with its place in the file.
 """
 
 import ipaddress
@@ -18,6 +18,8 @@ from outrig.errors import OutrigError
 VPC = ipaddress.ip_network("10.7.0.0/24")
 FILE = "scene.yaml"
 _PLACEHOLDER = re.compile(r"\$\{(VENV|SCENE|DIR)\}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_TAKEN = {"files", "kubeconfig", "logs"}  # an instance's directory lies beside these
 
 
 class SceneError(OutrigError):
@@ -30,6 +32,12 @@ def _host_address(text: str) -> str:
     address = ipaddress.ip_address(text)
     if address not in VPC or int(address) & 0xFF in (0, 1, 2, 255):
         raise ValueError("an instance's address is one of 10.7.0.3 to 10.7.0.254")
+    return text
+
+
+def _instance_name(text: str) -> str:
+    if not _NAME.fullmatch(text) or text in _TAKEN:
+        raise ValueError(f"an instance's name has letters, digits and '-', and is not {' or '.join(sorted(_TAKEN))}")
     return text
 
 
@@ -77,7 +85,7 @@ class Scene(_Part):
     """The whole of `scene.yaml`."""
 
     images: dict[str, Image] = {}
-    instances: dict[str, Instance] = {}
+    instances: dict[Annotated[str, AfterValidator(_instance_name)], Instance] = {}
     account: Annotated[str, Field(pattern=r"^[0-9]{12}$")] = "123456789012"
     region: str = "us-east-1"
     zones: Annotated[list[str], Field(min_length=1)] = ["us-east-1a"]

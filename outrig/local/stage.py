@@ -70,7 +70,7 @@ def staged(scene: Path, directory: Path, say: Say) -> Iterator[Stage]:
 
     Progress goes to `say`. Raises `SceneError`, `NamespacesUnavailable`, `StartFailed`.
     """
-    directory = directory.absolute()
+    directory = directory.resolve()
     parsed = load_scene(scene, directory)
     unshare_command()
     reports, report = os.pipe()

@@ -6,7 +6,7 @@ process ends, for whatever reason, the kernel ends whatever is left in the task'
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -23,16 +23,20 @@ ESSENTIAL_EXITED = "Essential container in task exited"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
 
-def supervise(order: LaunchOrder, channel: Channel) -> None:
-    """Run the task to its end. Returns when all its containers have ended, or the emulator is gone."""
-    asyncio.run(Supervisor(order, channel).run())
+def supervise(order: LaunchOrder, channel: Channel, logs: Mapping[str, int]) -> None:
+    """Run the task to its end. Returns when all its containers have ended, or the emulator is gone.
+
+    `logs` are descriptors, by container: the files they lead to cannot be seen from in here.
+    """
+    asyncio.run(Supervisor(order, channel, logs).run())
 
 
 class Supervisor:
     """One task while it lives. `run()` returns when the task has stopped."""
 
-    def __init__(self, order: LaunchOrder, channel: Channel) -> None:
+    def __init__(self, order: LaunchOrder, channel: Channel, logs: Mapping[str, int]) -> None:
         self._order = order
+        self._logs = logs
         self._channel = channel
         self._containers: dict[str, Container] = {}
         self._stopping = asyncio.Event()
@@ -41,7 +45,8 @@ class Supervisor:
     async def run(self) -> None:
         children = Children()
         self._containers = {
-            container.name: Container(container, children, self._report) for container in self._order.containers
+            container.name: Container(container, self._logs[container.name], children=children, report=self._report)
+            for container in self._order.containers
         }
         self._report({"event": "supervising", "pid_namespace": _pid_namespace()})
         asyncio.get_running_loop().add_reader(self._channel.fileno(), self._receive, children)

@@ -27,6 +27,7 @@ from outrig.local.namespaces import (
 )
 from outrig.local.network import Rtnetlink, build_vpc, join_vpc, mac_of
 from outrig.local.orders import LaunchOrder
+from outrig.local.process import open_log
 from outrig.local.supervisor import supervise
 
 
@@ -132,8 +133,9 @@ def _enter_namespaces(address: str, *, link: str, bridge: int) -> None:
 
 def _be_task(order: LaunchOrder, channel: Channel) -> None:
     try:
-        enter_private_view(order.visible, hostname=order.hostname, address=order.address, region=order.region)
-        supervise(order, channel)
+        logs = {container.name: open_log(container) for container in order.containers}
+        enter_private_view(order)
+        supervise(order, channel, logs)
     except OSError as error:
         channel.offer({"event": "stopping", "reason": f"ResourceInitializationError: {error}"})
         traceback.print_exc()

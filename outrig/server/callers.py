@@ -12,10 +12,10 @@ ADMIN = Caller("admin", (ADMINS,), Role.ADMIN)
 
 
 def authenticator(settings: Settings, data: DataDir) -> Authenticator:
-    """The authenticator; makes the administrator's token at the first start."""
-    if not data.admin_token.exists():
+    """The authenticator; makes the administrator's token at the first start. Raises BadDataDir."""
+    if not data.read_admin_token():
         data.write_admin_token(secrets.token_urlsafe(32))
-    token = data.admin_token.read_text(encoding="ascii").strip()
+    token = data.read_admin_token()
     return Authenticator(
         now=lambda: datetime.now(UTC),
         tokens={hashlib.sha256(token.encode()).hexdigest(): ADMIN},

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 
 from outrig.ca.authorities import Authorities, KeyPair
+from outrig.errors import OutrigError
 from outrig.server.files import DataDir
 from outrig.xds.credentials import Credentials, Material
 
 Reload = Callable[[], Awaitable[None]]
+SHORTEST_WAIT: Final = 10.0
+"""Seconds between two tries at least, also when a certificate that could not be renewed is about to end."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -21,29 +25,44 @@ class ServerCertificate:
         self._authorities, self._data, self._hosts = authorities, data, hosts
         self._reloads: tuple[Reload, ...] = ()
         self._pair = self._issue()
-        self.credentials = Credentials(self._material())
+        self.credentials = Credentials(_material(self._pair, authorities))
+
+    @property
+    def pem(self) -> str:
+        """The chain in use."""
+        return self._pair.certificate.chain
+
+    def tell(self, reloads: Iterable[Reload]) -> None:
+        """These serve with the certificate's files and must read them again when it is renewed."""
+        self._reloads = tuple(reloads)
+
+    async def run(self, *, wait: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Renew at half of what is left of its life, for ever; where that fails, go on with the old one and try again.
+
+        `wait` is given seconds.
+        """
+        while True:
+            left = self._pair.certificate.not_after - self._authorities.clock()
+            await wait(max(left.total_seconds() / 2, SHORTEST_WAIT))
+            try:
+                await self._renew()
+            except OutrigError as error:
+                _log.error("server certificate not renewed", reason=str(error))
+
+    async def _renew(self) -> None:
+        pair = self._issue()
+        self.credentials.replace(_material(pair, self._authorities))
+        for reload in self._reloads:
+            await reload()
+        self._pair = pair
+        _log.info("server certificate renewed", not_after=pair.certificate.not_after.isoformat())
 
     def _issue(self) -> KeyPair:
         pair = self._authorities.issue_server(self._hosts)
         self._data.write_server(pair)
         return pair
 
-    def _material(self) -> Material:
-        """The xDS server's side: only control identities get a connection."""
-        pair, root = self._pair, self._authorities.control.pem
-        return Material(pair.key.encode(), pair.certificate.chain.encode(), root.encode())
 
-    def tell(self, reloads: Iterable[Reload]) -> None:
-        """These serve with the certificate's files and must read them again when it is renewed."""
-        self._reloads = tuple(reloads)
-
-    async def run(self) -> None:
-        """Renew at half of what is left of its life, for ever."""
-        while True:
-            left = self._pair.certificate.not_after - datetime.now(UTC)
-            await asyncio.sleep(left.total_seconds() / 2)
-            self._pair = self._issue()
-            self.credentials.replace(self._material())
-            for reload in self._reloads:
-                await reload()
-            _log.info("server certificate renewed", not_after=self._pair.certificate.not_after.isoformat())
+def _material(pair: KeyPair, authorities: Authorities) -> Material:
+    """The xDS server's side: only control identities get a connection."""
+    return Material(pair.key.encode(), pair.certificate.chain.encode(), authorities.control.pem.encode())

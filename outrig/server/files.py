@@ -19,9 +19,10 @@ from cryptography.exceptions import InvalidSignature
 from outrig.api.serving import Tls
 from outrig.ca.authorities import Authorities, KeyPair
 from outrig.errors import OutrigError
-from outrig.server.settings import Settings
+from outrig.server.settings import Settings, in_brackets
 
 ADMIN_LIFETIME = timedelta(days=365)
+LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where one that serves on every address is found
 
 
 class BadDataDir(OutrigError):
@@ -90,13 +91,25 @@ class DataDir:
         """The ports in use."""
         _write(self.path / "ports.json", json.dumps(ports, indent=2) + "\n", 0o644)
 
-    def write_kubeconfig(self, authorities: Authorities, *, port: int, now: datetime) -> None:
-        """A kubeconfig of the administrator, by client certificate; one that still serves is left as it is."""
-        server = f"https://127.0.0.1:{port}"
+    def write_kubeconfig(self, authorities: Authorities, *, server: str, now: datetime) -> None:
+        """A kubeconfig of the administrator, by client certificate, for the API at that URL.
+
+        One that still serves is left as it is.
+        """
         if self.kubeconfig.exists() and _serves(self.kubeconfig, authorities, server, now):
             return
         admin = authorities.issue_client("admin", group="outrig:admins", lifetime=ADMIN_LIFETIME)
         _write(self.kubeconfig, kubeconfig(authorities.control.pem, admin, server), 0o600)
+
+    def read_admin_token(self) -> str:
+        """The administrator's bearer token; empty if there is none. Raises BadDataDir."""
+        try:
+            return self.admin_token.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return ""
+        except (OSError, UnicodeDecodeError) as error:
+            hint = "remove it to have another made"
+            raise BadDataDir(str(self.admin_token), f"cannot be read: {error}", hint) from None
 
     def write_admin_token(self, token: str) -> None:
         """The administrator's bearer token."""
@@ -145,8 +158,16 @@ def _serves(path: Path, authorities: Authorities, server: str, now: datetime) ->
 
 
 def server_hosts(settings: Settings) -> tuple[str, ...]:
-    """The names and addresses in the server certificate: those advertised, and those of this machine."""
-    return tuple(dict.fromkeys((*settings.advertised_hosts, socket.gethostname(), "localhost", "127.0.0.1", "::1")))
+    """The names and addresses in the server certificate: those advertised, those bound, those of this machine."""
+    bound = (host for host in (settings.bind, settings.api_bind) if host not in LOOPBACK_OF)
+    here = (socket.gethostname(), "localhost", "127.0.0.1", "::1")
+    return tuple(dict.fromkeys((*settings.advertised_hosts, *bound, *here)))
+
+
+def api_url(settings: Settings, port: int) -> str:
+    """Where somebody on this machine reaches the API over HTTPS."""
+    host = LOOPBACK_OF.get(settings.api_bind, settings.api_bind)
+    return f"https://{in_brackets(host)}:{port}"
 
 
 def _base64(text: str) -> str:
@@ -155,8 +176,12 @@ def _base64(text: str) -> str:
 
 def _write(path: Path, text: str, mode: int) -> None:
     temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-    temporary.replace(path)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+        temporary.replace(path)
+    except OSError as error:
+        hint = "make room on its disk, or make the directory writable for this user"
+        raise BadDataDir(str(path), f"cannot be written: {error.strerror}", hint) from None

@@ -32,11 +32,14 @@ class Apps:
 
 
 def ports_of(settings: Settings, apps: Apps, data: DataDir) -> list[Port]:
-    """All ports that the settings open. Plain HTTP never leaves loopback."""
+    """All ports that the settings open. Plain HTTP never leaves loopback, but for diagnostics.
+
+    Diagnostics come first: what is opened first is closed last, so they tell of the start and of the stop.
+    """
     ports = [
+        Port("diagnostics", apps.diagnostics, settings.diagnostics_bind, settings.diagnostics_port),
         Port("agents", apps.agents, settings.bind, settings.agents_port, data.agents_tls),
         Port("onboarding", apps.agents, settings.bind, settings.onboarding_port, data.agents_tls),
-        Port("diagnostics", apps.diagnostics, settings.diagnostics_bind, settings.diagnostics_port),
         Port("apiHttp", apps.api, "127.0.0.1", settings.api_http_port),
         Port("apiHttps", apps.api, settings.api_bind, settings.api_https_port, data.api_tls),
     ]

@@ -14,11 +14,11 @@ from typing import Final
 from starlette.applications import Starlette
 
 from outrig.admission.admission import Admission
-from outrig.admission.settings import AdmissionSettings
 from outrig.api.agents.join import join_routes
 from outrig.api.agents.stream import AgentStream
 from outrig.api.kube.app import kube_app
 from outrig.attest.attestor import open_attestor
+from outrig.attest.endings import open_endings
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.control.doubts import Doubts
 from outrig.control.following import follow
@@ -33,14 +33,13 @@ from outrig.model import Trust
 from outrig.resources import Key
 from outrig.server.callers import authenticator
 from outrig.server.certificates import ServerCertificate
-from outrig.server.diagnostics import Gauges, diagnostics_app
-from outrig.server.files import DataDir, server_hosts
+from outrig.server.diagnostics import Gauges, Readiness, diagnostics_app
+from outrig.server.files import DataDir, api_url, server_hosts
 from outrig.server.first_start import write_defaults
 from outrig.server.kinds import FOLLOWED, KINDS
-from outrig.server.logs import configure_logs
 from outrig.server.ports import Apps, open_ports, ports_of
 from outrig.server.pruning import prune
-from outrig.server.settings import Settings, attest_settings, ca_settings
+from outrig.server.settings import Settings, admission_settings, attest_settings, ca_settings, xds_address
 from outrig.store.protocol import Query, Store
 from outrig.store.sqlite import open_sqlite
 from outrig.xds.server import XdsServer
@@ -64,7 +63,6 @@ class Plane:
 
 async def run(settings: Settings) -> None:
     """Run until asked to stop. Raises OutrigError where it cannot start."""
-    configure_logs()
     stopping = _stop_requested()
     data = DataDir(settings.data_dir)
     data.prepare()
@@ -77,23 +75,26 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(running(*plane.loops))
         await plane.hub.wait_ready()
         ports = {"xds": await plane.xds.wait_listening()}
-        apps = await _apps(settings, plane, data, xds_port=ports["xds"], stack=stack, stopping=stopping)
+        ready = Readiness(store, stopping)
+        apps = await _apps(settings, plane, data, xds_port=ports["xds"], stack=stack, ready=ready)
         servings = await open_ports(ports_of(settings, apps, data), stack)
         plane.certificate.tell(serving.reload for serving in servings.values())
         ports |= {name: serving.port for name, serving in servings.items()}
         data.write_ports(ports)
         if "apiHttps" in ports:
-            data.write_kubeconfig(authorities, port=ports["apiHttps"], now=datetime.now(UTC))
+            data.write_kubeconfig(authorities, server=api_url(settings, ports["apiHttps"]), now=datetime.now(UTC))
+        ready.serving = True
         print(READY, flush=True)
         await stopping.wait()
 
 
 def _plane(settings: Settings, store: Store, authorities: Authorities, certificate: ServerCertificate) -> Plane:
-    sessions, verdicts, reaper = Sessions(store, authorities), Verdicts(store), Reaper(store, _graces(settings))
+    sessions, verdicts = Sessions(store, authorities), Verdicts(store)
+    reaper = Reaper(store, _graces(settings), tasks=open_endings(attest_settings(settings)))
     world = _world(authorities)
     bursts, doubts = follow(store, Query(kinds=FOLLOWED)), Doubts(world, verdicts.note_findings)
     hub = Hub(world, bursts, on_verdict=verdicts.note, on_dirty=doubts.look)
-    address = f"{settings.bind}:{settings.xds_port}"
+    address = xds_address(settings)
     xds = XdsServer(hub, certificate.credentials, identify=sessions.identify, address=address)
     registry = Registry(store, hub, reaper=reaper, place=_place(settings), end_proxy=xds.end)
     loops = (hub.run(), verdicts.run(), reaper.run(), registry.run(), prune(store), xds.run(), certificate.run())
@@ -101,17 +102,17 @@ def _plane(settings: Settings, store: Store, authorities: Authorities, certifica
 
 
 async def _apps(
-    settings: Settings, plane: Plane, data: DataDir, *, xds_port: int, stack: AsyncExitStack, stopping: asyncio.Event
+    settings: Settings, plane: Plane, data: DataDir, *, xds_port: int, stack: AsyncExitStack, ready: Readiness
 ) -> Apps:
     attestor = open_attestor(attest_settings(settings))
     stack.push_async_callback(attestor.close)
-    known = AdmissionSettings(xds_port, settings.xds_host)
+    known = admission_settings(settings, xds_port=xds_port)
     admission = Admission(known, store=plane.store, attestor=attestor, authorities=plane.authorities)
     agents = [*join_routes(admission), AgentStream(plane.registry, plane.sessions.identify).route()]
     return Apps(
         agents=Starlette(routes=agents),
         api=kube_app(plane.store, KINDS, authenticator(settings, data)),
-        diagnostics=diagnostics_app(is_ready=lambda: not stopping.is_set(), gauges=_gauges(plane)),
+        diagnostics=diagnostics_app(is_ready=ready, gauges=_gauges(plane)),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from outrig.admission.settings import AdmissionSettings
 from outrig.attest.settings import AttestSettings
 from outrig.ca.settings import SHORTEST, CaSettings
 from outrig.errors import OutrigError, did_you_mean
@@ -45,12 +46,12 @@ class Settings:
         Path("~/.local/state/outrig/control-plane"), "where the control plane keeps all it has", "path"
     )
     bind: str = _setting("0.0.0.0", "address of the agents' and the xDS ports", "host")  # noqa: S104 - tasks are elsewhere
-    api_bind: str = _setting("127.0.0.1", "address of the two API ports", "host")
+    api_bind: str = _setting("127.0.0.1", "address of the API's HTTPS port; plain HTTP is always on 127.0.0.1", "host")
     agents_port: int = _port(5678, "agents: HTTPS, joining and the stream")
     onboarding_port: int = _port(
         15443, "the same as `agents_port`, on the port that onboarding configurations default to"
     )
-    xds_port: int = _port(5679, "Envoy: xDS over gRPC, mutual TLS")
+    xds_port: int = _setting(5679, "Envoy: xDS over gRPC, mutual TLS; cannot be `off`", "open port")
     diagnostics_port: int = _port(5680, "`/healthy`, `/ready`, `/metrics`")
     diagnostics_bind: str = _setting("127.0.0.1", "address of the diagnostics port", "host")
     api_http_port: int = _port(5681, "API over plain HTTP; never beyond loopback")
@@ -58,12 +59,12 @@ class Settings:
     advertised_hosts: tuple[str, ...] = _setting(
         (), "names and addresses by which this control plane is reached, for its certificate", "hosts"
     )
-    xds_host: str = _setting("", "host told to agents for xDS; empty: the one they joined at", "host")
+    xds_host: str = _setting("", "host told to agents for xDS; empty: the one they joined at", "host or none")
     trust_domain: str = _setting(
         "cluster.local", "trust domain of mesh `default`; cannot change once certificates are issued", "domain"
     )
     certificate_lifetime: timedelta = _setting(
-        timedelta(hours=1), "of workload and control identities; renewed at half", "lifetime"
+        timedelta(hours=1), "of workload and control identities; at least `1m`, renewed at half", "lifetime"
     )
     disconnect_grace: timedelta = _setting(
         timedelta(seconds=10), "an agent away for longer than this: its endpoint is withdrawn", "duration"
@@ -73,6 +74,13 @@ class Settings:
     )
     drain_bound: timedelta = _setting(
         timedelta(seconds=10), "at most this long a leaving workload waits for its peers", "duration"
+    )
+    join_rate: int = _setting(
+        10, "requests a second that one address may keep up when joining; raise it where all tasks share one", "count"
+    )
+    join_burst: int = _setting(100, "requests that one address may make at once when joining, after a pause", "count")
+    require_peer_address: bool = _setting(
+        False, "refuse joins that do not come from the task's own address; not behind what hides addresses", "boolean"
     )
     loopback_is_admin: bool = _setting(
         False, "callers of the plain HTTP API on this machine are administrators", "boolean"
@@ -179,6 +187,12 @@ def _read_port(text: str) -> int:
     return int(text)
 
 
+def _read_open_port(text: str) -> int:
+    if text == "off":
+        raise ValueError(text)
+    return _read_port(text)
+
+
 def _read_boolean(text: str) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
     if text.lower() not in known:
@@ -207,15 +221,18 @@ def _read_regions(text: str) -> tuple[str, ...]:
     return regions
 
 
-_HOST = r"[A-Za-z0-9.:_-]*"
+_HOST = r"[A-Za-z0-9.:_-]+"
 _DURATION = "a duration such as `90s`, `15m` or `1h30m`, ten years at most"
 _FORMS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "path": (_read_path, "a path"),
     "port": (_read_port, "a port: 0 (any free one) to 65535, or `off`"),
+    "open port": (_read_open_port, "a port: 0 (any free one) to 65535"),
+    "count": (lambda text: int(_matching("[1-9][0-9]{0,8}")(text)), "a whole number, 1 or more"),
     "boolean": (_read_boolean, "`true` or `false`"),
     "duration": (_read_duration, _DURATION),
     "lifetime": (_read_lifetime, f"{_DURATION} and a minute at least"),
     "host": (_matching(_HOST), "a host's name or address"),
+    "host or none": (_matching(f"({_HOST})?"), "a host's name or address"),
     "hosts": (_list_of(_matching(_HOST)), "a list of hosts' names and addresses, separated by commas"),
     "accounts": (_list_of(_matching(r"[0-9]{12}")), "a list of AWS account ids (12 digits), separated by commas"),
     "regions": (_read_regions, "a list of AWS regions, separated by commas"),
@@ -243,4 +260,25 @@ def attest_settings(settings: Settings) -> AttestSettings:
         regions=settings.aws_regions,
         strict_trust=settings.strict_role_trust,
         aws_endpoint_url=settings.aws_endpoint_url,
+    )
+
+
+def xds_address(settings: Settings) -> str:
+    """Where xDS is served."""
+    return f"{in_brackets(settings.bind)}:{settings.xds_port}"
+
+
+def in_brackets(host: str) -> str:
+    """A host as it stands before a colon and a port: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def admission_settings(settings: Settings, *, xds_port: int) -> AdmissionSettings:
+    """What the join needs to know. `xds_port`: the port in use."""
+    return AdmissionSettings(
+        xds_port,
+        settings.xds_host,
+        rate=float(settings.join_rate),
+        burst=settings.join_burst,
+        require_peer_address=settings.require_peer_address,
     )

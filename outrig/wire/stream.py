@@ -49,21 +49,24 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Rejoin:
-    """Server: your registration is gone; join again."""
+    """Server: your registration, or its WorkloadEntry, is gone; join again."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Server: renew your certificates now."""
+    """Server: renew your certificates now. Agents obey it; control planes do not send it yet."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """Server: you are shut out; stop serving and do not come back with this identity."""
+    """Server: you are shut out; stop serving and do not come back with this identity.
+
+    Agents obey it; control planes do not send it yet.
+    """
 
     reason: str
 

@@ -8,6 +8,9 @@ so its bootstrap allows one request a connection, and every stream is identified
 """
 
 import asyncio
+import errno
+import os
+import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -28,6 +31,8 @@ from outrig.xds.mailbox import Mailbox, Progress
 from outrig.xds.session import Identify, Refused, Session
 from outrig.xds.subscription import Response
 
+LAST_WRITE = 5.0  # seconds a client has for the message under way when its stream is ended
+SHOWN = 1000  # characters of what a client says that are quoted to it and in the log
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 _log = structlog.get_logger(__name__)
@@ -131,6 +136,7 @@ class XdsServer:
         handler = grpc.stream_stream_rpc_method_handler(self._serve)
         methods = {"DeltaAggregatedResources": handler}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+        _require_bindable(self._address)
         try:
             self._port = server.add_secure_port(self._address, self._credentials.for_server())
         except RuntimeError as error:
@@ -162,7 +168,7 @@ class XdsServer:
         with self._open(session) as ending:
             first = await self._first_frame(context)
             if first.node != session.proxy:
-                reason = f"the certificate is of {session.proxy!r}, it cannot speak for node {first.node!r}"
+                reason = f"the certificate is of {session.proxy!r}, it cannot speak for node {first.node[:SHOWN]!r}"
                 _log.warning("xds stream refused", peer=context.peer(), reason=reason)
                 raise _Ended(grpc.StatusCode.PERMISSION_DENIED, reason)
             with self._feed.subscribed(session.proxy) as mailbox:
@@ -198,6 +204,7 @@ class _Stream:
         self._context, self._feed, self._proxy, self._mailbox = context, feed, proxy, mailbox
         self._count_response = sent
         self._conversation = Conversation()
+        self._writing: asyncio.Future[None] | None = None
         self._log = _log.bind(proxy=proxy, peer=context.peer())
 
     async def run(self, first: Frame, *, limit: int, end: Any) -> None:
@@ -213,6 +220,8 @@ class _Stream:
             ended = next(each for each in group.exceptions if isinstance(each, _Ended))
         finally:
             self._log.info("xds stream closed", reason=ended.reason)
+        if self._writing is not None:
+            await asyncio.wait([self._writing], timeout=LAST_WRITE)
         raise ended
 
     async def _listen(self, frame: Frame, limit: int) -> None:
@@ -223,9 +232,10 @@ class _Stream:
     def _hear(self, frame: Frame, limit: int) -> None:
         request = frame.request
         if request.error is not None:
-            self._log.warning("proxy refused configuration", type=request.type_url, reason=request.error)
+            reason = request.error[:SHOWN]
+            self._log.warning("proxy refused configuration", type=request.type_url[:SHOWN], reason=reason)
         if not self._conversation.receive(request):
-            self._log.warning("proxy asked for a type that is not served", type=request.type_url)
+            self._log.warning("proxy asked for a type that is not served", type=request.type_url[:SHOWN])
         if self._conversation.size > limit:
             raise _Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, f"more than {limit} resource names")
         self._mailbox.wake()
@@ -234,8 +244,13 @@ class _Stream:
         while True:
             await self._mailbox.wait_awake()
             while (response := self._next()) is not None:
-                await self._context.write(write_response(response))
-                self._count_response()
+                await self._write(write_response(response))
+
+    async def _write(self, message: bytes) -> None:
+        """A write that has begun goes on even if the stream is ended: gRPC takes no status before it is done."""
+        self._writing = asyncio.ensure_future(self._context.write(message))
+        await asyncio.shield(self._writing)
+        self._count_response()
 
     def _next(self) -> Response | None:
         """What to say now, from the newest state; if there is nothing, tells how far the client has come."""
@@ -276,6 +291,19 @@ async def _read(context: Any) -> Frame:
 def _end(ending: "asyncio.Future[_Ended]", code: grpc.StatusCode, reason: str) -> None:
     if not ending.done():
         ending.set_result(_Ended(code, reason))
+
+
+def _require_bindable(address: str) -> None:
+    """Say why an address cannot be had: gRPC does not, and writes a line of its own to standard error."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)  # < 0: a name's lookup
+        hint = "is another control plane running?" if taken else ""
+        raise CannotListen(address, f"cannot listen there: {reason}", hint) from None
 
 
 def _options(limits: Limits) -> list[tuple[str, int]]:

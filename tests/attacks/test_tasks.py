@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from outrig.attest.aws import Aws
+from outrig.attest.endings import TaskEndings
+from outrig.attest.refusals import AwsUnavailable
 from tests.attacks.scene import AwsServer, Plane, RunningTask, lay_out, open_plane
 from tests.attacks.test_roles import AwsBut
 
@@ -78,6 +81,15 @@ async def test_a_task_that_was_stopped_gets_no_new_certificates(plane: Plane, aw
     aws.stop(task)
     told = (await plane.join(task)).json()
     assert (told["code"], "STOPPED" in told["reason"]) == ("OUT114", True)
+
+
+async def test_ecs_tells_a_running_task_from_one_that_has_ended(plane: Plane, aws: AwsServer, role: str) -> None:
+    task, endings = aws.task(role), TaskEndings(Aws(aws.url))
+    assert not await endings.is_stopped(task.arn)
+    aws.stop(task)
+    assert await endings.is_stopped(task.arn)
+    with pytest.raises(AwsUnavailable, match="does not say"):
+        await endings.is_stopped(task.arn[:-4] + "0000")
 
 
 async def test_a_cluster_that_does_not_exist_is_refused(plane: Plane, task: RunningTask) -> None:

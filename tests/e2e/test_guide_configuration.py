@@ -39,7 +39,13 @@ while time.monotonic() < deadline:
     said = state
     time.sleep(0.05)
 """
-HOLD = "import socket, time; s = socket.create_server(('127.0.0.3', 7777)); print('taken', flush=True); time.sleep(600)"
+# Holds 127.0.0.3:7777 until standard input ends.
+HOLD = """
+import socket, sys
+held = socket.create_server(("127.0.0.3", 7777))
+print("taken", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,18 @@ def test_a_deleted_registration_comes_back_by_itself_with_the_group_as_it_is_now
         guide.apply(group)
 
 
+def test_a_deleted_entry_comes_back_by_itself_and_serves_again(guide: Guide) -> None:
+    uids = guide.wait_serving("ratings")
+    (task,) = uids
+    (before,) = [one for one in guide.get("workloadentries") if one["metadata"]["name"].endswith(task)]
+    guide.kubectl("delete", "workloadentry", "-n", "bookinfo", before["metadata"]["name"])
+    assert guide.wait_serving("ratings") == uids
+    (after,) = [one for one in guide.get("workloadentries") if one["metadata"]["name"].endswith(task)]
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after["spec"] == before["spec"]
+    assert eventually(guide.call)
+
+
 def test_a_killed_envoy_is_started_again_and_unready_meanwhile(guide: Guide) -> None:
     (task,) = guide.wait_serving("ratings")
     agent = guide.pid(task, "onboarding-agent")
@@ -81,8 +93,9 @@ def test_a_task_that_lost_a_part_is_replaced_and_its_registration_goes(guide: Gu
 
 
 def test_scaling_up_and_down_under_load_loses_no_request(guide: Guide) -> None:
-    guide.wait_serving("ratings")
+    (first,) = guide.wait_serving("ratings")
     load = guide.load()
+    wait_for_calls(guide, first)
     guide.scale("ratings", 3)
     tasks = guide.wait_serving("ratings", 3)
     eventually(lambda: all(guide.calls_served(task) > 10 for task in tasks))
@@ -91,7 +104,7 @@ def test_scaling_up_and_down_under_load_loses_no_request(guide: Guide) -> None:
     wait_for_calls(guide, last)
     account = load.account()
     assert account["failed"] == 0, account
-    assert account["sent"] == account["ok"] > 100
+    assert account["sent"] == account["ok"] > 50
     assert guide.running("ratings") == [last]
 
 
@@ -114,6 +127,6 @@ def test_a_task_stopped_under_load_loses_no_request_and_is_replaced(guide: Guide
         wait_for_calls(guide, task)
     account = load.account()
     assert account["failed"] == 0, account
-    assert account["sent"] == account["ok"] > 100
+    assert account["sent"] == account["ok"] > 50
     guide.scale("ratings", 1)
     guide.wait_serving("ratings")

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.fixtures.local.lab import NETWORK, ROLE, SCENES, TRUST, Lab, eventually, lab
 
@@ -22,10 +22,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def test_the_real_client_drives_a_service_from_beginning_to_end(cloud: Lab) -> None:
-    registered = cloud.aws(
+    definition = cloud.aws(
         *("ecs", "register-task-definition", "--family", "web", "--network-mode", "awsvpc", "--cpu", "256"),
         *("--requires-compatibilities", "FARGATE", "--memory", "512", "--container-definitions", json.dumps([IDLE])),
-    )
+    )["taskDefinition"]["taskDefinitionArn"]
     cloud.aws(
         *("ecs", "create-service", "--cluster", "demo", "--service-name", "web", "--launch-type", "FARGATE"),
         *("--task-definition", "web", "--desired-count", "2", "--network-configuration", NETWORK),
@@ -34,8 +34,8 @@ def test_the_real_client_drives_a_service_from_beginning_to_end(cloud: Lab) -> N
     assert all(len(task["id"]) == 32 and task["containers"][0]["pid"] for task in first)
     cloud.aws("ecs", "update-service", "--cluster", "demo", "--service", "web", "--desired-count", "1")
     eventually(lambda: len(cloud.tasks("service:web")) == 1)
-    described = cloud.aws("ecs", "describe-services", "--cluster", "demo", "--services", "web", "ghost")
-    assert described["services"][0]["taskDefinition"] == registered["taskDefinition"]["taskDefinitionArn"]
+    described = cloud.api.describe_services(cluster="demo", services=["web", "ghost"])
+    assert described["services"][0]["taskDefinition"] == definition
     assert described["services"][0]["runningCount"] == described["services"][0]["deployments"][0]["desiredCount"] == 1
     assert described["services"][0]["deployments"][0]["rolloutState"] == "COMPLETED"
     assert described["failures"][0]["reason"] == "MISSING"
@@ -43,11 +43,22 @@ def test_the_real_client_drives_a_service_from_beginning_to_end(cloud: Lab) -> N
     cloud.aws("ecs", "stop-task", "--cluster", "demo", "--task", arn, "--reason", "enough")
     eventually(lambda: [task for task in cloud.tasks("service:web") if task["arn"] != arn])
     assert cloud.stopped(arn)["stoppedReason"] == "enough"
-    refused = cloud.try_aws("ecs", "delete-service", "--cluster", "demo", "--service", "web")
-    assert "scaled above 0" in refused.stderr
+    with pytest.raises(ClientError, match="scaled above 0"):
+        cloud.api.delete_service(cluster="demo", service="web")
     cloud.aws("ecs", "delete-service", "--cluster", "demo", "--service", "web", "--force")
     eventually(lambda: not cloud.tasks("service:web"))
-    assert cloud.aws("ecs", "list-services", "--cluster", "demo")["serviceArns"] == []
+    assert cloud.api.list_services(cluster="demo")["serviceArns"] == []
+
+
+def test_the_real_client_runs_one_task(cloud: Lab) -> None:
+    definition = cloud.register("once", {"name": "app", "image": "shell", "command": ["exit 6"]})
+    started = cloud.aws(
+        *("ecs", "run-task", "--cluster", "demo", "--launch-type", "FARGATE", "--task-definition", definition),
+        *("--network-configuration", NETWORK, "--started-by", "hand"),
+    )
+    assert started["failures"] == []
+    assert (started["tasks"][0]["group"], started["tasks"][0]["startedBy"]) == ("family:once", "hand")
+    assert cloud.stopped(started["tasks"][0]["taskArn"])["containers"][0]["exitCode"] == 6
 
 
 def test_describe_tasks_tells_address_zone_and_containers(cloud: Lab) -> None:
@@ -201,23 +212,25 @@ def test_a_task_gets_its_roles_credentials_and_its_own_metadata_and_nobody_elses
 
 
 def test_roles_are_managed_and_a_wrong_secret_is_refused(cloud: Lab) -> None:
-    cloud.aws("iam", "create-role", "--role-name", "other", "--assume-role-policy-document", TRUST)
+    iam = cloud.client("iam")
     allow = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ecs:ListClusters","Resource":"*"}]}'
-    cloud.aws("iam", "put-role-policy", "--role-name", "other", "--policy-name", "p", "--policy-document", allow)
-    cloud.aws("iam", "tag-role", "--role-name", "other", "--tags", "Key=kuma.io/type,Value=dataplane")
-    assert cloud.aws("iam", "get-role", "--role-name", "other")["Role"]["Tags"] == [
-        {"Key": "kuma.io/type", "Value": "dataplane"}
-    ]
-    cloud.aws("iam", "delete-role-policy", "--role-name", "other", "--policy-name", "p")
-    cloud.aws("iam", "delete-role", "--role-name", "other")
-    assert "NoSuchEntity" in cloud.try_aws("iam", "get-role", "--role-name", "other").stderr
+    iam.create_role(RoleName="other", AssumeRolePolicyDocument=TRUST)
+    iam.put_role_policy(RoleName="other", PolicyName="p", PolicyDocument=allow)
+    tags = [{"Key": "kuma.io/type", "Value": "dataplane"}]
+    iam.tag_role(RoleName="other", Tags=tags)
+    assert iam.get_role(RoleName="other")["Role"]["Tags"] == tags
+    iam.delete_role_policy(RoleName="other", PolicyName="p")
+    iam.delete_role(RoleName="other")
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.get_role(RoleName="other")
     forged = {"AWS_SECRET_ACCESS_KEY": "forged"}
-    assert "SignatureDoesNotMatch" in cloud.try_aws("sts", "get-caller-identity", environment=forged).stderr
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        cloud.client("sts", **forged).get_caller_identity()
     assert "InvalidSignatureException" in cloud.try_aws("ecs", "list-clusters", environment=forged).stderr
 
 
 def test_requests_without_a_body_are_signed_right(cloud: Lab) -> None:
-    assert cloud.aws("route53", "list-hosted-zones")["HostedZones"] == []
+    assert cloud.client("route53").list_hosted_zones()["HostedZones"] == []
 
 
 def test_motos_own_unsigned_api_is_not_served(cloud: Lab) -> None:
@@ -269,17 +282,14 @@ def test_tasks_reach_each_other_but_not_each_others_loopback(cloud: Lab) -> None
     assert codes == [0, 7]
 
 
-def test_bad_requests_are_refused_in_words(cloud: Lab, tmp_path: Path) -> None:
+def test_bad_requests_are_refused_in_words(cloud: Lab) -> None:
     definition = cloud.register("bad", IDLE)
-    unknown = cloud.try_aws("ecs", "run-task", "--cluster", "nowhere", "--task-definition", definition)
-    assert "ClusterNotFoundException" in unknown.stderr
+    with pytest.raises(ClientError, match="ClusterNotFoundException"):
+        cloud.api.run_task(cluster="nowhere", taskDefinition=definition)
     placeless = cloud.try_aws("ecs", "run-task", "--cluster", "demo", "--task-definition", definition)
     assert "Network Configuration must be provided" in placeless.stderr
-    bridge = json.dumps([IDLE])
-    cloud.aws(
-        "ecs", "register-task-definition", "--family", "bridge", "--memory", "64", "--container-definitions", bridge
-    )
-    named = ("ecs", "run-task", "--cluster", "demo", "--task-definition", "bridge", "--network-configuration", NETWORK)
-    assert "'bridge' is not supported" in cloud.try_aws(*named).stderr
-    full = cloud.try_aws("ecs", "stop-task", "--cluster", "demo", "--task", "0" * 32)
-    assert "The referenced task was not found" in full.stderr
+    cloud.api.register_task_definition(family="bridge", memory="64", containerDefinitions=[IDLE])
+    with pytest.raises(ClientError, match="'bridge' is not supported"):
+        cloud.run_task("bridge")
+    with pytest.raises(ClientError, match="The referenced task was not found"):
+        cloud.api.stop_task(cluster="demo", task="0" * 32)

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from outrig.local.hostpids import host_pids
-from outrig.local.namespaces import NamespacesUnavailable, unshare_command
-from tests.fixtures.local.lab import SCENES, Lab, alive, eventually, lab, processes_of
+from tests.fixtures.local.lab import SCENES, Lab, alive, eventually, in_namespaces, lab, processes_of
 
 pytestmark = pytest.mark.slow
 
@@ -111,10 +110,7 @@ def test_a_command_ends_with_the_client_that_asked_for_it(cloud: Lab) -> None:
 
 
 def test_a_scene_run_in_the_foreground_ends_with_its_command(tmp_path: Path) -> None:
-    try:
-        unshare_command()
-    except NamespacesUnavailable as error:
-        pytest.skip(str(error))
+    in_namespaces()
     directory = tmp_path / "state"
     with subprocess.Popen(
         [*COMMAND, "run", str(SCENES / "minimal"), "--dir", str(directory)], stdout=subprocess.PIPE
@@ -128,10 +124,7 @@ def test_a_scene_run_in_the_foreground_ends_with_its_command(tmp_path: Path) -> 
 
 
 def test_ctrl_c_ends_a_scene_and_waits_for_its_end(tmp_path: Path) -> None:
-    try:
-        unshare_command()
-    except NamespacesUnavailable as error:
-        pytest.skip(str(error))
+    in_namespaces()
     directory = tmp_path / "state"
     with subprocess.Popen(
         [*COMMAND, "run", str(SCENES / "minimal"), "--dir", str(directory)], stdout=subprocess.PIPE

@@ -68,6 +68,21 @@ def test_a_host_may_use_the_actions_of_its_policy_and_no_others(cloud: Lab) -> N
     assert "AccessDeniedException" in refused.stderr
 
 
+def test_of_the_state_directory_a_task_sees_the_files_for_it_and_a_host_its_own_besides(cloud: Lab) -> None:
+    secret = cloud.ecs.aws_environment()["AWS_SECRET_ACCESS_KEY"]
+    (cloud.directory / "files" / "note").write_text("for tasks", encoding="utf-8")
+    (cloud.directory / "web" / "key").write_text(secret, encoding="utf-8")
+    task = cloud.run_task(cloud.register("curious", {"name": "app", "image": "idle"}))["taskArn"].rpartition("/")[2]
+    eventually(lambda: the_host(cloud)["pid"] and task in {one["id"] for one in cloud.tasks()})
+    look = ["sh", "-c", f"cd {cloud.directory}; find . -mindepth 1 | sort; cat files/note"]
+    assert cloud.ecs.run(task, look).stdout == "./files\n./files/note\nfor tasks"
+    assert cloud.ecs.run("web", look).stdout == "./files\n./files/note\n./web\n./web/key\nfor tasks"
+    opened = cloud.ecs.run(task, ["sh", "-c", "cat /proc/[0-9]*/environ; readlink /proc/[0-9]*/fd/*"]).stdout
+    assert secret not in opened
+    leads = {line.removeprefix(f"{cloud.directory}/logs/") for line in opened.splitlines() if line.endswith(".log")}
+    assert leads == {f"{task}-app.log", "emulator.log"}
+
+
 def test_steps_run_with_the_real_client_as_administrator(cloud: Lab) -> None:
     document = json.loads((cloud.directory / "cluster.json").read_text(encoding="utf-8"))
     assert document["cluster"]["clusterName"] == "demo"
@@ -109,6 +124,12 @@ def test_up_leaves_a_scene_running_and_down_ends_it(cloud: Lab, tmp_path: Path) 
     assert started.returncode == 0, started.stderr
     lines = started.stdout.splitlines()
     assert {"instance web is ready", "create the cluster", "ready", "  outrig local status"} <= set(lines)
+    pasted = "\n".join(
+        [*(line for line in lines if line.startswith("  export ")), "outrig local status", "command -v aws"]
+    )
+    shell = ["env", "-i", f"HOME={tmp_path}", "PATH=/usr/bin:/bin", "sh", "-ec", pasted]
+    tried = subprocess.run(shell, capture_output=True, text=True, check=True)
+    assert "instance web  10.7.0.10  ready" in tried.stdout
     assert processes_of(directory)
     assert outrig_local("down", "--dir", str(directory)).stdout == "ended\n"
     assert not processes_of(directory)

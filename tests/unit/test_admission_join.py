@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from outrig.admission.admission import Admission
 from outrig.admission.ports import Peer
 from outrig.admission.refusals import (
+    CsrRefused,
     GroupUnknown,
     KeyPinned,
     NotNow,
@@ -26,7 +27,7 @@ from outrig.admission.refusals import (
 )
 from outrig.admission.settings import AdmissionSettings
 from outrig.attest.evidence import Evidence
-from outrig.attest.refusals import AwsUnavailable, ProofRefused
+from outrig.attest.refusals import AwsUnavailable, Malformed, NoCredentials, ProofRefused
 from outrig.attest.task import VerifiedTask
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.resources import Key, Resource
@@ -89,9 +90,9 @@ class Scene:
     admission: Admission
     now: datetime = NOW
 
-    async def join(self, csr: bytes, **changes: Any) -> JoinResponse:
+    async def join(self, csr: bytes, *, peer: Peer = PEER, **changes: Any) -> JoinResponse:
         task = self.attestor.task
-        nonce = (await self.admission.challenge(PEER, self.now)).nonce
+        nonce = (await self.admission.challenge(peer, self.now)).nonce
         request = JoinRequest(
             version=1,
             namespace="bookinfo",
@@ -103,7 +104,7 @@ class Scene:
             agent_version="0.1.0",
             envoy_version="1.40.0",
         )
-        return await self.admission.join(replace(request, **changes), PEER, self.now)
+        return await self.admission.join(replace(request, **changes), peer, self.now)
 
     async def found(self, kind: str) -> list[Resource]:
         return [one for one in (await self.store.list(Query())).items if one.key.kind == kind]
@@ -355,6 +356,41 @@ async def test_an_outage_is_no_denial(scene: Scene) -> None:
     assert await scene.found("Event") == []
 
 
+@pytest.mark.parametrize("name", ["ratings", "missing"])
+@pytest.mark.parametrize(
+    ("refusal", "changes", "told"),
+    [
+        (NoCredentials("aws", "the control plane has no AWS credentials"), {}, "OUT131 aws: the control plane has no"),
+        (None, {"labels": {"istio.io/rev": "x"}}, "OUT116 labels[istio.io/rev]: is reserved"),
+    ],
+)
+async def test_what_a_person_has_to_mend_is_told_about_groups_that_exist(
+    scene: Scene, name: str, refusal: Refused | None, changes: dict[str, Any], told: str
+) -> None:
+    scene.attestor.refusal = refusal
+    for _ in range(2):
+        with pytest.raises(Refused):
+            await scene.join(csr(), workload_group=name, **changes)
+    events = await scene.found("Event")
+    assert [(event.body["message"].startswith(told), event.body["count"]) for event in events] == (
+        [(True, 2)] if name == "ratings" else []
+    )
+
+
+async def test_a_certificate_request_that_cannot_be_signed_is_told(scene: Scene) -> None:
+    with pytest.raises(CsrRefused):
+        await scene.join(b"no request")
+    (event,) = await scene.found("Event")
+    assert event.body["message"].startswith("OUT106 csr: ")
+
+
+@pytest.mark.parametrize("changes", [{"version": 2}, {"namespace": "\ud800"}, {"addresses": ()}])
+async def test_a_request_without_the_agreed_form_is_no_denial(scene: Scene, changes: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        await scene.join(csr(), **changes)
+    assert await scene.found("Event") == []
+
+
 async def test_an_address_that_asks_too_often_waits() -> None:
     scene = await open_scene(MemoryStore(), rate=0.5, burst=2)
     for _ in range(2):
@@ -363,6 +399,60 @@ async def test_an_address_that_asks_too_often_waits() -> None:
         await scene.admission.challenge(PEER, NOW)
     assert refused.value.retry_after in (2, 3)
     await scene.admission.challenge(Peer("10.0.0.2"), NOW)
+
+
+async def test_a_task_that_renews_too_often_waits_and_aws_is_not_asked() -> None:
+    scene = await open_scene(MemoryStore(), task_rate=0.01, task_burst=2)
+    for resource in (Resource(NAMESPACE), group(), policy()):
+        await scene.put(resource)
+    running, other = csr(), csr()
+    for _ in range(3):  # the join itself, and two renewals
+        await scene.join(running)
+    asked = len(scene.attestor.fresh)
+    with structlog.testing.capture_logs() as lines, pytest.raises(TooMany, match="renews too often") as refused:
+        await scene.join(running)
+    assert 90 < refused.value.retry_after <= 101
+    assert (len(scene.attestor.fresh), lines) == (asked, [])
+    scene.attestor.task = verified(2)
+    for _ in range(3):
+        await scene.join(other)
+
+
+async def test_nobody_elsewhere_uses_up_the_renewals_of_a_task() -> None:
+    scene = await open_scene(MemoryStore(), task_rate=0.01, task_burst=2)
+    for resource in (Resource(NAMESPACE), group(), policy()):
+        await scene.put(resource)
+    running = csr()
+    await scene.join(running)
+    scene.attestor.refusal = ProofRefused("aws", "no")
+    for _ in range(2):
+        with pytest.raises(ProofRefused):
+            await scene.join(csr(), peer=Peer("10.0.0.66"))
+    with pytest.raises(TooMany):
+        await scene.join(csr(), peer=Peer("10.0.0.66"))
+    scene.attestor.refusal = None
+    await scene.join(running)
+
+
+async def test_a_task_that_is_not_let_in_may_go_on_trying() -> None:
+    scene = await open_scene(MemoryStore(), task_rate=0.01, task_burst=1)
+    for resource in (Resource(NAMESPACE), group()):
+        await scene.put(resource)
+    waiting = csr()
+    for _ in range(5):
+        with pytest.raises(PolicyRefused):
+            await scene.join(waiting)
+    await scene.put(policy())
+    await scene.join(waiting)
+
+
+async def test_all_callers_together_get_so_many_challenges() -> None:
+    scene = await open_scene(MemoryStore(), challenge_rate=0.5, challenge_burst=2)
+    for number in (1, 2):
+        await scene.admission.challenge(Peer(f"10.0.0.{number}"), NOW)
+    with pytest.raises(TooMany, match="too many callers") as refused:
+        await scene.admission.challenge(Peer("10.0.0.3"), NOW)
+    assert refused.value.retry_after in (2, 3)
 
 
 class Failing(MemoryStore):

@@ -12,7 +12,8 @@ import pytest
 
 from outrig.attest.aws import AnswerError, Aws
 from outrig.attest.caller import Caller
-from outrig.attest.refusals import AwsUnavailable, NoCredentials, RoleRefused
+from outrig.attest.endings import TaskEndings, read_ending
+from outrig.attest.refusals import AwsUnavailable, Malformed, NoCredentials, RoleRefused
 from outrig.attest.regions import known_regions
 from outrig.attest.roles import Roles
 from outrig.attest.settings import AttestSettings
@@ -87,6 +88,59 @@ async def test_only_an_answer_about_the_thing_asked_is_an_answer(
     assert endpoint.asked <= 2
     if kind is AwsUnavailable:
         assert raised.value.retry_after > 0  # type: ignore[attr-defined]
+
+
+TASK = "arn:aws:ecs:us-east-1:123456789012:task/prod/3a151358f03a4e32bf8cd401c1c74653"
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"),
+    [
+        ("PROVISIONING", False),
+        ("PENDING", False),
+        ("RUNNING", False),
+        ("DEACTIVATING", False),
+        ("STOPPING", False),
+        ("DEPROVISIONING", True),
+        ("STOPPED", True),
+        ("DELETED", True),
+    ],
+)
+def test_a_task_has_ended_once_its_containers_have_stopped(status: str, ended: bool) -> None:
+    assert read_ending({"tasks": [{"taskArn": TASK, "lastStatus": status}]}, TASK) is ended
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"tasks": [], "failures": [{"arn": TASK, "reason": "MISSING"}]},
+        {"tasks": [{"taskArn": TASK.replace("prod", "test"), "lastStatus": "STOPPED"}]},
+        {"tasks": [{"taskArn": TASK, "lastStatus": "STOPPED"}] * 2},
+    ],
+)
+def test_what_is_not_about_the_one_task_says_nothing_about_it(answer: dict[str, Any]) -> None:
+    with pytest.raises(AwsUnavailable, match="does not say"):
+        read_ending(answer, TASK)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("ClusterNotFoundException", AwsUnavailable),
+        ("AccessDeniedException", AwsUnavailable),
+        ("ExpiredTokenException", NoCredentials),
+    ],
+)
+async def test_an_error_is_no_word_of_a_tasks_end(code: str, kind: type[Exception], endpoint: Endpoint) -> None:
+    endpoint.code = code
+    endings = TaskEndings(Aws(f"http://127.0.0.1:{endpoint.server_port}"))
+    with pytest.raises(kind):
+        await endings.is_stopped(TASK)
+    asked = endpoint.asked
+    with pytest.raises(Malformed):
+        await endings.is_stopped("arn:aws:ecs:us-east-1:123456789012:service/prod/web")
+    assert endpoint.asked == asked
 
 
 async def test_endpoints_and_proxies_in_the_environment_do_not_count(

@@ -14,7 +14,7 @@ from outrig.local.scene import Image, Scene
 from outrig.local.tasks import Attachment, Place, Request, Task, TaskContainer
 
 IMAGE = Image(entrypoint=["/entry"], command=["image"], env={"A": "image", "B": "image"}, user="1337", path="/opt/bin")
-LAUNCHER = Launcher(Scene(images={"app:1": IMAGE}), StateDirectory(Path("/state")), ["/state"])
+LAUNCHER = Launcher(Scene(images={"app:1": IMAGE}), StateDirectory(Path("/state")), ["/scene"])
 CONTAINER = ContainerDefinition(
     name="app", image="app:1", essential=True, entrypoint=None, command=None, environment={"B": "definition"}, user="",
     directory="/", stop_timeout=30, depends_on=[], health=None, cpu="0", memory=None, labels={},
@@ -60,6 +60,13 @@ def test_credentials_are_offered_only_to_tasks_with_a_role() -> None:
 def test_an_image_that_the_scene_does_not_name_cannot_be_pulled() -> None:
     with pytest.raises(CannotPull, match="known: app:1"):
         order_for(replace(CONTAINER, image="other"))
+
+
+def test_of_the_state_directory_a_task_sees_its_files_alone_and_an_instance_its_own_besides() -> None:
+    assert (order_for(CONTAINER).hidden, order_for(CONTAINER).visible) == ("/state", ["/scene", "/state/files"])
+    scene = Scene.model_validate({"instances": {"web": {"address": "10.7.0.9", "command": ["/web"]}}})
+    order = replace(LAUNCHER, scene=scene).instance_order("web", {}, [])
+    assert (order.hidden, order.visible) == ("/state", ["/scene", "/state/files", "/state/web"])
 
 
 def test_an_order_survives_the_wire() -> None:

@@ -3,9 +3,7 @@
 import subprocess
 import sys
 
-import pytest
-
-from outrig.local.namespaces import NamespacesUnavailable, unshare_command
+from tests.fixtures.local.lab import in_namespaces
 
 SCRIPT = """
 import os, socket, struct
@@ -24,10 +22,6 @@ print(before, link_address())
 
 
 def test_the_bridge_keeps_its_link_address_when_a_task_joins() -> None:
-    try:
-        command = unshare_command()
-    except NamespacesUnavailable as unavailable:
-        pytest.skip(str(unavailable))
-    done = subprocess.run([*command, sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    done = subprocess.run([*in_namespaces(), sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     before, after = done.stdout.split()
     assert before == after == "02000a070001"

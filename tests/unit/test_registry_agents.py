@@ -3,20 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from outrig.control.following import follow
 from outrig.control.hub import Hub
-from outrig.control.reaper import Graces, Reaper
+from outrig.control.reaper import Graces, Reaper, TaskStates
 from outrig.control.registry import Connection, Place, Registry
 from outrig.control.status import entry_key
 from outrig.control.world import World
 from outrig.dialects.conditions import condition_of
 from outrig.dialects.istio.readiness import READY
 from outrig.dialects.onboarding.connection import AGENT_CONNECTED
+from outrig.errors import OutrigError
 from outrig.snapshot import ProxyId
+from outrig.store.cascade import delete_with_dependents
 from outrig.store.memory import MemoryStore
 from outrig.store.protocol import Query
 from outrig.wire.codec import WireError
@@ -38,9 +40,11 @@ class Plane:
 
 
 @asynccontextmanager
-async def control_plane(store: MemoryStore, graces: Graces = PATIENT) -> AsyncIterator[Plane]:
+async def control_plane(
+    store: MemoryStore, graces: Graces = PATIENT, *, tasks: TaskStates | None = None
+) -> AsyncIterator[Plane]:
     ended: asyncio.Queue[ProxyId] = asyncio.Queue()
-    hub, reaper = Hub(World(()), follow(store, Query())), Reaper(store, graces)
+    hub, reaper = Hub(World(()), follow(store, Query())), Reaper(store, graces, tasks=tasks)
     registry = Registry(
         store, hub, reaper=reaper, place=Place("cp-1", BOUND), end_proxy=lambda proxy, _why: ended.put_nowait(proxy)
     )
@@ -196,6 +200,131 @@ async def test_deleting_a_registration_makes_its_agent_join_again_and_ends_its_p
         assert isinstance(await next_message(connection), Rejoin)
         async with asyncio.timeout(BOUND):
             assert await plane.ended.get() == session.proxy
+
+
+async def test_deleting_an_entry_makes_its_agent_join_again_and_report_anew(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        assert await next_message(connection) == Welcome("cp-1")
+        entry = await store.get(ENTRY)
+        assert entry is not None
+        await delete(store, ENTRY)
+        assert await next_message(connection) == Rejoin("WorkloadEntry shop/web is gone")
+        async with store.transaction() as tx:
+            await tx.create(replace(entry, uid="", revision=0))
+        async with plane.registry.attended(session) as joined_again:
+            await joined_again.report(Report("ready"))
+            assert (await wait_condition(store, ENTRY, READY, "Ready")).status
+
+
+async def test_an_agent_is_told_once_that_what_it_had_is_gone(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        assert await next_message(connection) == Welcome("cp-1")
+        async with store.transaction() as tx:
+            await delete_with_dependents(tx, session.registration)
+        assert isinstance(await next_message(connection), Rejoin)
+        await connection.report(Report("ready"))
+        connection.send(Bye("last"))
+        assert await next_message(connection) == Bye("last")
+
+
+async def test_an_entry_of_somebody_else_may_go_unheeded(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        assert await next_message(connection) == Welcome("cp-1")
+        entry = await store.get(ENTRY)
+        assert entry is not None
+        async with store.transaction() as tx:
+            await tx.update(replace(entry, owners=()))
+            await tx.delete(ENTRY)
+        await delete(store, session.registration)  # which the registry hears of after the entry
+        assert await next_message(connection) == Rejoin("WorkloadAutoRegistration shop/web is gone")
+
+
+async def test_what_an_agent_says_is_one_short_line_without_control_characters(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        await connection.report(Report("unhealthy", "a\r\nb\x1b[2J\u202e\ud800" + "c" * 10_000))
+        message = (await wait_condition(store, ENTRY, READY, "Unhealthy")).message
+        assert message.startswith("a b\ufffd[2J\ufffd\ufffdccc")
+        assert len(message) == 256
+
+
+@dataclass
+class Tasks:
+    """Says of every task the same; remembers which it was asked about."""
+
+    stopped: bool | OutrigError
+    asked: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+
+    async def is_stopped(self, task: str) -> bool:
+        self.asked.put_nowait(task)
+        if isinstance(self.stopped, OutrigError):
+            raise self.stopped
+        return self.stopped
+
+
+async def register_task(store: MemoryStore, name: str = "web") -> Session:
+    """A registration with the identity of an ECS task."""
+    session = await register(store, name)
+    ecs = {"cluster": "prod", "taskId": f"{1:032x}"}
+    aws = {"partition": "aws", "account": "123456789012", "region": "us-east-1", "zone": "us-east-1a", "ecs": ecs}
+    async with store.transaction() as tx:
+        registration = await tx.get(session.registration)
+        assert registration is not None
+        await tx.update(replace(registration, body={"spec": {"identity": {"aws": aws}}}))
+    return session
+
+
+async def test_an_agent_whose_task_has_stopped_gets_no_grace(store: MemoryStore) -> None:
+    session, tasks = await register_task(store), Tasks(stopped=True)
+    async with control_plane(store, tasks=tasks) as plane:
+        async with plane.registry.attended(session) as connection:
+            await connection.report(Report("ready"))
+        await wait_resource(store, session.registration, lambda found: found is None)
+        assert await store.get(ENTRY) is None
+    assert tasks.asked.get_nowait() == f"arn:aws:ecs:us-east-1:123456789012:task/prod/{1:032x}"
+    assert tasks.asked.empty()
+
+
+@pytest.mark.parametrize("answer", [False, OutrigError("ecs", "cannot be asked")])
+async def test_an_agent_whose_task_runs_or_is_not_known_keeps_its_grace(
+    store: MemoryStore, answer: bool | OutrigError
+) -> None:
+    session, tasks = await register_task(store), Tasks(stopped=answer)
+    graces = Graces(disconnected=SOON, removed=LONG, restarted=LONG)
+    async with control_plane(store, graces, tasks=tasks) as plane:
+        for _ in range(2):  # the second time shows that the first answer ended neither grace nor asking
+            async with plane.registry.attended(session) as connection:
+                await connection.report(Report("ready"))
+            await wait_condition(store, ENTRY, READY, "Disconnected")
+            async with asyncio.timeout(BOUND):
+                await tasks.asked.get()
+    assert await store.get(session.registration) is not None
+
+
+async def test_a_task_that_stops_within_the_first_grace_gets_no_second_one(store: MemoryStore) -> None:
+    session, tasks = await register_task(store), Tasks(stopped=False)
+    async with control_plane(store, Graces(disconnected=1.0, removed=LONG, restarted=LONG), tasks=tasks) as plane:
+        async with plane.registry.attended(session):
+            pass
+        async with asyncio.timeout(BOUND):
+            await tasks.asked.get()
+        tasks.stopped = True
+        await wait_resource(store, session.registration, lambda found: found is None)
+
+
+async def test_who_drained_or_lives_through_a_restart_is_not_asked_about(store: MemoryStore) -> None:
+    drained, restarted, tasks = await register_task(store), await register_task(store, "other"), Tasks(stopped=True)
+    async with control_plane(store, tasks=tasks) as plane:
+        async with plane.registry.attended(restarted) as connection:
+            connection.goodbye("restarting")
+        async with plane.registry.attended(drained) as connection:
+            await connection.report(Report("draining"))
+        await wait_resource(store, drained.registration, lambda found: found is None)
+    assert tasks.asked.empty()
+    assert await store.get(restarted.registration) is not None
 
 
 async def test_an_agent_of_a_deleted_registration_is_told_to_join_again(store: MemoryStore) -> None:

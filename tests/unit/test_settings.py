@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from outrig.server.settings import OFF, PREFIX, BadSetting, Settings, as_text, load_settings
+from outrig.admission.settings import AdmissionSettings
+from outrig.server.settings import OFF, PREFIX, BadSetting, Settings, admission_settings, as_text, load_settings
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -52,8 +53,21 @@ def test_each_form_is_read_and_written_back(tmp_path: Path, name: str, text: str
         ("xds_port", "-1", "a port"),
         ("absence_grace", "5 minutes", "a duration"),
         ("absence_grace", "", "a duration"),
+        ("xds_port", "off", "a port"),
+        ("join_rate", "0", "a whole number"),
+        ("join_burst", "1.5", "a whole number"),
         ("loopback_is_admin", "yes", "`true` or `false`"),
         ("trust_domain", "Cluster Local", "a trust domain"),
+        ("certificate_lifetime", "1s", "a minute at least"),
+        ("certificate_lifetime", "99999999h", "ten years at most"),
+        ("drain_bound", "99999999999999999999h", "ten years at most"),
+        ("aws_regions", "us-east-1,mars", "a list of AWS regions"),
+        ("aws_accounts", "12345", "a list of AWS account ids"),
+        ("aws_endpoint_url", "garbage", "URL"),
+        ("advertised_hosts", "ok,\u00fc", "a list of hosts"),
+        ("xds_host", "a b", "a host"),
+        ("bind", "", "a host"),
+        ("data_dir", "", "a path"),
     ],
 )
 def test_a_wrong_value_names_its_source_and_what_was_expected(
@@ -77,6 +91,15 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path) -> None
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadSetting):
         load(tmp_path, file=text)
+
+
+def test_what_is_set_for_joining_reaches_admission(tmp_path: Path) -> None:
+    flags = {"join_rate": "50", "join_burst": "7", "require_peer_address": "true", "xds_host": "mesh.example"}
+    known = admission_settings(load(tmp_path, **flags), xds_port=1)
+    assert (known.rate, known.burst, known.require_peer_address) == (50.0, 7, True)
+    assert (known.xds_host, known.xds_port) == ("mesh.example", 1)
+    untouched, as_made = admission_settings(load(tmp_path), xds_port=1), AdmissionSettings(1)
+    assert untouched == as_made
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

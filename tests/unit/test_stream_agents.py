@@ -18,7 +18,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
 from outrig.api.agents.stream import AgentStream, StreamLimits
-from outrig.api.serving import Tls, serve
+from outrig.api.serving import Limits, Tls, serve
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.ca.authority import CLIENT, Authority, Leaf, key_pem, new_authority
 from outrig.ca.names import ControlName
@@ -87,7 +87,9 @@ class Port:
 
 
 @asynccontextmanager
-async def port(directory: Path, *, store: MemoryStore, limits: StreamLimits | None = None) -> AsyncIterator[Port]:
+async def port(
+    directory: Path, *, store: MemoryStore, limits: StreamLimits | None = None, connections: Limits | None = None
+) -> AsyncIterator[Port]:
     authorities = await open_authorities(store)
     tls = _server_files(authorities, directory)
     hub, reaper = Hub(World(()), follow(store, Query())), Reaper(store, PATIENT)
@@ -96,7 +98,7 @@ async def port(directory: Path, *, store: MemoryStore, limits: StreamLimits | No
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(running(hub.run(), reaper.run(), registry.run()))
         app = Starlette(routes=[stream.route()])
-        serving = await stack.enter_async_context(serve(app, host="127.0.0.1", port=0, tls=tls))
+        serving = await stack.enter_async_context(serve(app, host="127.0.0.1", port=0, tls=tls, limits=connections))
         yield Port(store, authorities, registry, serving.port, directory)
 
 
@@ -144,6 +146,38 @@ async def test_a_stream_that_breaks_is_seen_at_once(store: MemoryStore, tmp_path
         stream.transport.abort()
         await wait_condition(store, session.registration, AGENT_CONNECTED, "AgentLostConnection")
         assert opened.registry.connected == 0
+
+
+async def test_an_agent_that_falls_silent_is_noticed_and_one_that_answers_stays(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    session, other = await register(store), await register(store, "other")
+    eager = Limits(ping_interval=0.05, ping_timeout=1.0)
+    async with port(tmp_path, store=store, connections=eager) as opened, opened.agent(other) as lively:
+        async with opened.agent(session) as silent:
+            silent.transport.pause_reading()
+            async with asyncio.timeout(BOUND / 2):  # a farewell over TLS would be waited for longer
+                await wait_condition(store, session.registration, AGENT_CONNECTED, "AgentLostConnection")
+            silent.transport.abort()
+        await lively.send(write(Report("ready")))
+        await wait_condition(store, entry_key("shop", "other"), READY, "Ready")
+        assert opened.registry.connected == 1
+
+
+async def test_an_agent_that_reports_too_often_is_cut_off(store: MemoryStore, tmp_path: Path) -> None:
+    session = await register(store)
+    limits = StreamLimits(reports=3, report_rate=0.001)
+    async with port(tmp_path, store=store, limits=limits) as opened:
+        async with opened.agent(session) as stream:
+            for reason in "abcd":
+                await stream.send(write(Report("unhealthy", reason)))
+            assert await closing(stream) == (1008, "too many reports")
+        entry = await store.get(ENTRY)
+        assert entry is not None
+        assert condition_of(entry.status, READY).message == "c"  # type: ignore[union-attr]
+        async with opened.agent(session) as stream:  # which begins anew
+            await stream.send(write(Report("ready")))
+            await wait_condition(store, ENTRY, READY, "Ready")
 
 
 async def test_without_a_certificate_there_is_no_stream(store: MemoryStore, tmp_path: Path) -> None:
@@ -214,6 +248,7 @@ async def test_a_deleted_registrations_agent_is_told_while_it_is_connected(store
         ('{"type":"hello","uid":"another","agentVersion":"1"}', 1008, "names another registration"),
         (b"\x00", 1008, "frames are text"),
         ("x" * 20_000, 1009, "at most 16384 bytes"),
+        ("x" * 70_000, 1009, ""),
     ],
 )
 async def test_a_first_frame_that_is_no_hello_of_the_callers_closes_the_stream(

@@ -23,7 +23,7 @@ ONE = Workload(Key("", "W", "", "shop", "one"), WorkloadId("shop/one"), "shop", 
 
 
 def endpoints(*workloads: Workload, port: ServicePort = PORT, mesh: Mesh = MESH) -> tuple[Endpoint, ...]:
-    return assignment_of("name", port, workloads, mesh).endpoints
+    return assignment_of("name", port, workloads=workloads, mesh=mesh).endpoints
 
 
 def test_ready_and_draining_workloads_are_published_and_others_are_not() -> None:

@@ -2,11 +2,12 @@
 
 In: frames of agents, messages of the registry. Refused, with a reason that the caller gets and the log shows: callers
 without a certificate of ours or with another subprotocol (before the stream opens), frames that are not exactly the
-protocol, frames that are too large, agents that do not say hello (code 1008 or 1009). A caller whose registration is
-gone is let in to be told `rejoin`. The stream ends with its certificate.
+protocol, frames that are too large, agents that do not say hello or report too often (code 1008 or 1009). A caller
+whose registration is gone is let in to be told `rejoin`. The stream ends with its certificate.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from outrig.admission.rate import Buckets
 from outrig.errors import OutrigError
 from outrig.wire.codec import WireError
 from outrig.wire.stream import PATH, SUBPROTOCOL, Ban, Bye, Hello, Message, Rejoin, Report, read, write
@@ -57,11 +59,16 @@ class Agents(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """`frame` in bytes; `hello`: seconds an agent may stay silent at first; `retry`: seconds it is told to wait."""
+    """`frame` in bytes; `hello`: seconds an agent may stay silent at first; `retry`: seconds it is told to wait.
+
+    `reports` may come at once, and `report_rate` a second lastingly; each can cost a write.
+    """
 
     frame: int = 16 * 1024
     hello: float = 10.0
     retry: int = 2
+    reports: int = 20
+    report_rate: float = 2.0
 
 
 class _Ended(Exception):
@@ -154,8 +161,11 @@ class AgentStream:
         raise ended
 
     async def _listen(self, websocket: WebSocket, connection: Connection) -> None:
+        allowance = Buckets(self._limits.report_rate, self._limits.reports)
         while True:
             report = await self._receive(websocket, Report)
+            if allowance.take("", time.monotonic()) > 0:
+                raise _Ended(VIOLATION, "too many reports")
             try:
                 await connection.report(report)
             except WireError as error:

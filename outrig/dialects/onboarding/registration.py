@@ -65,6 +65,14 @@ def group_of(registration: Resource) -> Resource:
     return Resource(key=owner.key, body={"spec": kept["spec"]}, labels=kept["labels"], uid=owner.uid)
 
 
+def task_arn_of(registration: Resource) -> str:
+    """The ARN of the ECS task that the registration stands for; empty if it stands for something else."""
+    aws = registration.spec.get("identity", {}).get("aws") or {}
+    if not (ecs := aws.get("ecs")):
+        return ""
+    return f"arn:{aws['partition']}:ecs:{aws['region']}:{aws['account']}:task/{ecs['cluster']}/{ecs['taskId']}"
+
+
 def _snapshot(group: Resource) -> str:
     return json.dumps({"labels": dict(group.labels), "spec": group.spec}, sort_keys=True, separators=(",", ":"))
 

@@ -1,0 +1,87 @@
+"""`outrig local up examples/bookinfo-ratings`, as somebody who has read the README does it."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.guide import BIN, EXAMPLE
+from tests.fixtures.local.lab import alive, processes_of
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """A shell like that of a user, without our programs on its PATH."""
+
+    directory: Path
+
+    def run(self, text: str) -> "subprocess.CompletedProcess[str]":
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "KUBECONFIG"))}
+        here = kept | {"PATH": "/usr/bin:/bin", "HOME": str(self.directory.parent / "home")}
+        return subprocess.run(
+            ["bash", "-c", text], capture_output=True, text=True, env=here, cwd=self.directory.parent, check=False
+        )
+
+
+@contextmanager
+def brought_up(shell: Shell) -> Iterator[str]:
+    """What `up` prints, while the scene runs."""
+    started = shell.run(f"{BIN}/outrig local up {EXAMPLE} --dir {shell.directory}")
+    try:
+        assert (started.returncode, started.stderr) == (0, "")
+        yield started.stdout
+    finally:
+        shell.run(f"{BIN}/outrig local down --dir {shell.directory}")
+
+
+def blocks(printed: str) -> tuple[list[str], list[str], str]:
+    """The exports, the commands worth trying, and how to end it."""
+    _, _, after = printed.partition("\nin your shell:\n")
+    exports, _, after = after.partition("worth trying:\n")
+    commands, _, end = after.partition("end it: ")
+    return exports.splitlines(), [line.strip() for line in commands.splitlines()], end.strip()
+
+
+def test_up_prints_commands_that_work_as_they_stand_and_down_leaves_only_logs(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "state")
+    with brought_up(shell) as printed:
+        exports, commands, end = blocks(printed)
+        names = [re.match(r"  export (\w+)=", line) for line in exports]
+        assert {"KUBECONFIG", "AWS_ENDPOINT_URL"} <= {found[1] for found in names if found}
+        assert all(names)
+        assert len(commands) == 3
+        prepared = "\n".join(exports) + "\n"
+        wars, ratings, details = (shell.run(prepared + command) for command in commands)
+        for service in ("ratings", "details", "productpage"):
+            assert re.search(rf"^{service}-aws-aws-123456789012-\S+ +True ", wars.stdout, re.MULTILINE), wars
+        assert "server: envoy" in ratings.stdout
+        assert "Reviewer1" in ratings.stdout
+        assert "server: envoy" in details.stdout
+        assert "Shakespeare" in details.stdout
+
+        status = shell.run(f"{prepared}outrig local status")
+        assert (
+            len(re.findall(r"^task \w{32}  service:\w+  RUNNING  10\.7\.\d+\.\d+$", status.stdout, re.MULTILINE)) == 3
+        )
+        assert "None" not in status.stdout
+        listed = shell.run(f"{prepared}aws ecs list-services --cluster bookinfo --output json")
+        assert len(json.loads(listed.stdout)["serviceArns"]) == 3
+        document = json.loads(shell.run(f"{prepared}outrig local status -o json").stdout)
+        pids = [one["pid"] for task in document["tasks"] for one in task["containers"]]
+        assert len(pids) == 6
+        assert all(map(alive, pids))
+
+        ended = shell.run(end)
+        assert (ended.returncode, ended.stdout) == (0, "ended\n")
+        assert not processes_of(shell.directory)
+        assert not any(map(alive, pids))
+        assert {entry.name for entry in shell.directory.iterdir()} == {".outrig-local", "logs"}
+        assert {entry.name for entry in tmp_path.iterdir()} <= {"home", "state"}  # kubectl keeps a cache at home
