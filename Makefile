@@ -15,8 +15,8 @@ $(READY): requirements/all.txt pyproject.toml scripts/setup
 	@touch $@
 
 check: setup  ## layers, types, lint, fast tests: under 90 seconds
-	@$(BIN)/ruff format --check --quiet outrig tests demo examples
-	@$(BIN)/ruff check --quiet outrig tests demo examples
+	@$(BIN)/ruff format --check --quiet outrig tests demo examples scripts
+	@$(BIN)/ruff check --quiet outrig tests demo examples scripts
 	@$(BIN)/lint-imports --no-cache > .venv/imports.log || (cat .venv/imports.log; exit 1)
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -n 2 -m "not slow" tests/unit tests/contract tests/property tests/attacks tests/golden

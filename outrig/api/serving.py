@@ -23,6 +23,7 @@ import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -137,7 +138,8 @@ class Serving:
             sock.close()
         self._stopping.set()
         for connection in list(self._state.connections):
-            connection.shutdown()
+            if not isinstance(connection, _WebSocket):  # those say goodbye themselves: they have been told
+                connection.shutdown()
         if running := set(self._state.tasks):
             await asyncio.wait(running, timeout=self._limits.grace)
         await _cancel(set(self._state.tasks))
@@ -223,6 +225,8 @@ class _WebSocket(WebSocketsSansIOProtocol):
         self.app = cast("Any", _with_tls(cast("ASGIApp", self.app), transport))
 
     async def send(self, message: Any) -> None:
+        if self.close_sent and self.handshake_complete:  # a ping was not answered; uvicorn would call it our mistake
+            raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # refused in full; uvicorn would log an error for each

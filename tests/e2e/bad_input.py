@@ -142,13 +142,13 @@ class ControlPlane:
         )
 
     def contents(self) -> list[Any]:
-        """All that is stored and that users can see, Events aside. Asked in one go: a kubectl takes a second."""
+        """All that users wrote or that was written for them, Events and status aside."""
         bearer = {"authorization": f"Bearer {self.token}"}
         asked = [written("GET", path, connection="keep-alive", **bearer) for path in COLLECTIONS]
         answered = self.send("apiHttps", b"".join(asked) + written("GET", "/version", **bearer))
         answers = [read_answer(b"HTTP/1.1 " + part) for part in answered.split(b"HTTP/1.1 ")[1:]]
         assert [answer.status for answer in answers] == [200] * (len(COLLECTIONS) + 1)
-        return [item for answer in answers[:-1] for item in answer.json["items"]]
+        return [_lasting(item) for answer in answers[:-1] for item in answer.json["items"]]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait; gives the exit status."""
@@ -198,6 +198,12 @@ class Answer:
     def message(self) -> str:
         """What a Kubernetes Status says."""
         return str(self.json["message"])
+
+
+def _lasting(item: dict[str, Any]) -> dict[str, Any]:
+    """An object without what follows the connections of agents: status, and the revision that it moves."""
+    metadata = {name: value for name, value in item["metadata"].items() if name != "resourceVersion"}
+    return {name: value for name, value in item.items() if name != "status"} | {"metadata": metadata}
 
 
 def written(method: str, path: str, body: bytes = b"", **headers: str) -> bytes:

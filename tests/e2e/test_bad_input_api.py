@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 ACCOUNTS = "/api/v1/namespaces/bookinfo/serviceaccounts"
 GROUPS = "/apis/networking.istio.io/v1/namespaces/bookinfo/workloadgroups"
 POLICIES = "/apis/authorization.onboarding.tetrate.io/v1alpha1/namespaces/bookinfo/onboardingpolicies"
+RIGHT_AFTER_ALL = {"x": {"label"}, "[]": {"owners", "finalizers"}}
 WRONG: tuple[object, ...] = (1, "x", [], True, 1.5, "a" * 300, [[]], {"a": {}})
 
 
@@ -101,25 +102,23 @@ def test_yaml_that_does_more_than_say_values_is_refused(plane: ControlPlane, bod
 
 def test_a_wrong_type_is_refused_wherever_it_stands(plane: ControlPlane) -> None:
     for wrong in WRONG:
-        name = {"name": "new"}
-        bodies = [group(metadata=wrong), group(spec=wrong), group(spec={"template": wrong}), group(kind=wrong)]
-        bodies += [group(metadata={**name, field: wrong}) for field in ("labels", "ownerReferences", "finalizers")]
-        bodies += [
-            group(metadata={**name, "labels": {"a": wrong}}),
-            group(metadata={**name, "ownerReferences": [wrong]}),
-        ]
-        sound = [b for b in bodies if plane.api("POST", f"{GROUPS}?dryRun=All", b).status not in (400, 422)]
-        assert sound in ([], *([one] for one in allowed(wrong))), (wrong, sound)
-
-
-def allowed(value: object) -> list[bytes]:
-    """Where that value is right after all."""
-    name = {"name": "new"}
-    return [
-        group(metadata={**name, "labels": {"a": value}}),
-        group(metadata={**name, "ownerReferences": value}),
-        group(metadata={**name, "finalizers": value}),
-    ]
+        places: dict[str, dict[str, object]] = {
+            "metadata": {"metadata": wrong},
+            "spec": {"spec": wrong},
+            "template": {"spec": {"template": wrong}},
+            "kind": {"kind": wrong},
+            "labels": {"metadata": {"name": "new", "labels": wrong}},
+            "label": {"metadata": {"name": "new", "labels": {"a": wrong}}},
+            "owners": {"metadata": {"name": "new", "ownerReferences": wrong}},
+            "owner": {"metadata": {"name": "new", "ownerReferences": [wrong]}},
+            "finalizers": {"metadata": {"name": "new", "finalizers": wrong}},
+        }
+        taken = {
+            place
+            for place, changes in places.items()
+            if plane.api("POST", f"{GROUPS}?dryRun=All", group(**changes)).status not in (400, 422)
+        }
+        assert taken == RIGHT_AFTER_ALL.get(str(wrong), set()), wrong
 
 
 def test_a_patch_that_spoils_the_object_is_refused(plane: ControlPlane) -> None:
@@ -165,11 +164,12 @@ def test_ten_megabytes_are_refused_unread_however_they_come(plane: ControlPlane)
     assert "too large" in refused(read_answer(plane.send("apiHttps", [head, *chunks, b"0\r\n\r\n"])), 413)
 
 
-def test_too_much_in_a_small_body_is_told_in_time(plane: ControlPlane) -> None:
+def test_too_much_in_a_small_body_is_told_at_once(plane: ControlPlane) -> None:
     many = {f"/{number}": "-" for number in range(100_000)}
-    assert "metadata.labels" in refused(plane.api("POST", ACCOUNTS, account(name="new", labels=many)), 422)
-    unknown = group(spec={"template": {f"a{number}": 1 for number in range(100_000)}})
-    assert "unknown field" in refused(plane.api("POST", f"{GROUPS}?fieldValidation=Strict", unknown), 400, 422)
+    assert "more than 20000 keys" in refused(plane.api("POST", ACCOUNTS, account(name="new", labels=many)), 400)
+    some = {f"a{number}": 1 for number in range(9_000)}
+    unknown = group(spec={"template": some})
+    assert "unknown field" in refused(plane.api("POST", f"{GROUPS}?fieldValidation=Strict", unknown), 400)
 
 
 def test_an_account_id_without_quotes_is_told_to_be_quoted(plane: ControlPlane) -> None:
@@ -235,18 +235,18 @@ def test_loopback_is_no_administrator_for_web_pages(plane: ControlPlane) -> None
         (b"GET /version HTTP/1.0\r\n\r\n", 200),
         (b"GET /version HTTP/1.1\r\n\r\n", 400),
         (b"GET /version HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
-        (b"GET /version HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 200_000 + b"\r\n\r\n", 400),
+        (b"GET /version HTTP/1.1\r\nhost: a\r\nx: " + b"a" * 300_000 + b"\r\n\r\n", 400),
         (b"GET /version HTTP/1.1\r\nhost: a\r\n" + b"x: a\r\n" * 20_000 + b"\r\n", 400),
-        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n", 400),
+        (b"GET /" + b"a" * 300_000 + b" HTTP/1.1\r\nhost: a\r\n\r\n", 400),
         (b"POST /api HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd", 400),
         (b"POST /api HTTP/1.1\r\nhost: a\r\ncontent-length: -3\r\n\r\n", 400),
-        (b"POST /api HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, gzip\r\n\r\n", 501),
+        (b"POST /api HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n", 501),
         (b"\x16\x03\x01\x00\x00\r\n\r\n", 400),
     ],
     ids=range(10),
 )
 def test_bytes_that_are_not_quite_http_are_answered_and_cut(plane: ControlPlane, sent: bytes, status: int) -> None:
-    assert read_answer(plane.send("apiHttps", sent)).status in (status, 400 if status == 501 else status)
+    assert read_answer(plane.send("apiHttps", sent)).status == status
 
 
 def test_requests_in_a_row_are_answered_in_a_row_a_bad_one_among_them(plane: ControlPlane) -> None:

@@ -9,7 +9,7 @@ whose registration is gone is let in to be told `rejoin`. The stream ends with i
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
@@ -220,4 +220,5 @@ async def _close(websocket: WebSocket, ended: _Ended) -> None:
         await websocket.send_denial_response(PlainTextResponse(ended.reason, status_code=status))
     else:
         reason = ended.reason.encode()[:_REASON].decode(errors="ignore")
-        await websocket.close(ended.code if ended.code >= NORMAL else VIOLATION, reason)
+        with suppress(WebSocketDisconnect):  # gone meanwhile
+            await websocket.close(ended.code if ended.code >= NORMAL else VIOLATION, reason)

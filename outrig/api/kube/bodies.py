@@ -1,8 +1,9 @@
 """Request bodies: read within a bound, then understood as one JSON value.
 
 In: a request; bytes and their media type. Out: plain JSON values. Refuses bodies over 3 MB without reading them to
-the end, other media types, duplicate keys (parsers disagree about which one counts), nesting deeper than 64, numbers
-and texts that JSON or a database cannot hold, and YAML's aliases and non-text keys.
+the end, other media types, duplicate keys (parsers disagree about which one counts), nesting deeper than 64, more
+than 20,000 keys and values, numbers and texts that JSON or a database cannot hold, and YAML's aliases and non-text
+keys.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from outrig.api.kube.statuses import ApiError, bad_request
 MAX_BYTES = 3 * 1024 * 1024
 MAX_YAML_BYTES = 64 * 1024  # YAML is a hundred times slower to parse than JSON, and kubectl does not send it
 MAX_DEPTH = 64
+MAX_VALUES = 20_000  # keys and values: each may become a sentence about what is wrong with it, and all wait meanwhile
 SECONDS = 30.0
 
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json", "application/strategic-merge-patch+json",
@@ -134,9 +136,12 @@ def _key(node: yaml.Node) -> str:
 
 def _check_values(root: Any) -> None:
     """Refuses what JSON text allows but later steps cannot keep. No recursion: depth is part of the check."""
-    todo = [(root, 1)]
+    todo, left = [(root, 1)], MAX_VALUES
     while todo:
         value, depth = todo.pop()
+        left -= 1
+        if left < 0:
+            raise bad_request(f"the body has more than {MAX_VALUES} keys and values")
         if depth > MAX_DEPTH:
             raise _too_deep()
         _check_scalar(value)
