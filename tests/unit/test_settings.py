@@ -110,3 +110,9 @@ def test_every_setting_is_documented_with_its_default() -> None:
         assert setting.metadata["about"] in row
         assert f"`{as_text(setting.default)}`" in row or as_text(setting.default) == ""
     assert not rows
+
+
+@pytest.mark.parametrize("text", ["agents_port: -1", "data_dir:", "drain_bound: 1:30", "aws_accounts: [12345]"])
+def test_a_value_that_yaml_reads_as_something_else_is_refused_and_not_guessed(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadSetting, match=text.partition(":")[0]):
+        load(tmp_path, file=text)
