@@ -73,7 +73,7 @@ class Settings:
         timedelta(minutes=5), "an agent away for longer than this: its registration is removed", "duration"
     )
     drain_bound: timedelta = _setting(
-        timedelta(seconds=10), "at most this long a leaving workload waits for its peers", "duration"
+        timedelta(seconds=8), "at most this long a leaving workload waits for its peers", "duration"
     )
     join_rate: int = _setting(
         10, "requests a second that one address may keep up when joining; raise it where all tasks share one", "count"

@@ -203,7 +203,9 @@ async def test_credentials_are_replaced_while_streams_stay(board: Board, pki: Pk
 
 async def test_a_taken_port_is_said_so(board: Board, pki: Pki) -> None:
     async with serving(board, pki) as (_, port):
-        with pytest.raises(CannotListen, match=rf"OUT701 127.0.0.1:{port}: cannot listen there: Address already in use \(is another"):
+        with pytest.raises(
+            CannotListen, match=rf"OUT701 127.0.0.1:{port}: cannot listen there: Address already in use \(is another"
+        ):
             async with serving(board, pki, port=port):
                 pass
 
