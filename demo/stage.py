@@ -20,6 +20,7 @@ import yaml
 
 from outrig.errors import OutrigError
 from outrig.local.client import LocalEcs
+from outrig.local.surroundings import neutral
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "bookinfo-ratings"
@@ -31,18 +32,22 @@ class StepFailed(Exception):
     """A step did not show what it should; the text is for the person who watches."""
 
 
+class StageLost(StepFailed):
+    """The local ECS is gone, so no further step can show anything."""
+
+
 class Stage:
     """The running scene. Its methods are the commands a user has; they raise StepFailed with the output on failure."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, launcher: "subprocess.Popen[bytes]") -> None:
+        self.directory, self.launcher = directory, launcher
         self.state = directory / "ecs"
         self.ecs = LocalEcs(self.state)
-        self.notes: list[str] = []
 
     def show(self, text: str) -> None:
-        """Keep lines to print under the step's title."""
-        self.notes += text.rstrip().splitlines()
+        """Print lines under the step's title, as soon as they are there."""
+        for line in text.rstrip().splitlines():
+            print(f"      {line}", flush=True)
 
     def shell(self, command: str, *, text: str = "", ok: bool = True) -> str:
         """Run shell text as a user on this machine would; gives what it printed."""
@@ -63,7 +68,7 @@ class Stage:
         """What `kubectl` and `aws` need."""
         control_plane = self.state / "control-plane"
         return {
-            **os.environ,
+            **neutral(os.environ),
             **self.ecs.aws_environment(),
             "PATH": f"{BIN}:{os.environ.get('PATH', '/usr/bin:/bin')}",
             "KUBECONFIG": str(self.directory / "kubeconfig"),
@@ -98,8 +103,15 @@ class Stage:
                     return seen
             except (StepFailed, OutrigError) as problem:
                 last = f"\nlast seen: {problem}"
+            if self.launcher.poll() is not None:
+                raise StageLost(f"the local ECS has ended:\n{self.launcher_log()}")
             time.sleep(0.2)
         raise StepFailed(f"waited {seconds:.0f} s in vain: {what}{last}")
+
+    def launcher_log(self) -> str:
+        """The last lines that the local ECS printed, and those of its emulated AWS."""
+        logs = (self.directory / "launcher.log", self.ecs.log("emulator.log"))
+        return "\n".join(line for log in logs if log.exists() for line in log.read_text().splitlines()[-15:])
 
     def registrations(self, group: str, namespace: str = "bookinfo") -> list[dict[str, Any]]:
         """The WorkloadAutoRegistrations of a group."""
@@ -156,6 +168,7 @@ def open_stage() -> Iterator[Stage]:
         directory = Path(name)
         launcher = subprocess.Popen(
             [BIN / "outrig", "local", "run", str(scene(directory)), "--dir", str(directory / "ecs")],
+            env=neutral(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=(directory / "launcher.log").open("w"),
             stderr=subprocess.STDOUT,
@@ -168,7 +181,7 @@ def open_stage() -> Iterator[Stage]:
             start_new_session=True,
         )
         try:
-            yield Stage(directory)
+            yield Stage(directory, launcher)
         finally:
             launcher.terminate()
             launcher.wait(timeout=30)

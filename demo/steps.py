@@ -231,6 +231,12 @@ def stolen_proofs(stage: Stage) -> None:
     statuses.pop("done")
     expect(len(statuses) == 3 and set(statuses.values()) <= {400, 403, 409}, f"not all refused: {statuses}")
     stage.shell(f"aws ecs stop-task --cluster bookinfo --task {task}")
+    stage.shell(f"kubectl delete war -n bookinfo {intruder_name(stage, task)}")
+
+
+def intruder_name(stage: Stage, task: str) -> str:
+    """The registration that the intruder's one honest join made."""
+    return next(name for name in names(stage.registrations("details")) if name.endswith(task))
 
 
 def policy_deleted(stage: Stage) -> None:
@@ -259,6 +265,7 @@ def ids(stage: Stage, service: str) -> list[str]:
 
 def start_load(stage: Stage, seconds: int) -> Running:
     """A constant 50 requests a second from productpage to ratings, every one accounted for."""
+    stage.show(f"50 requests a second for {seconds} s")
     url = "http://ratings.bookinfo:9080/ratings/0"
     load = (str(BIN / "python"), str(ROOT / "examples/apps/load.py"), "--rate", "50", "--seconds", str(seconds))
     return stage.start_inside("productpage", *load, "--connect", "127.0.0.2:9080", url)
@@ -268,7 +275,7 @@ def account_for(stage: Stage, load: Running, least: int) -> None:
     """All requests were sent and none failed."""
     account = json.loads(load.result().splitlines()[-1])
     stage.show(
-        f"{account['sent']} requests, {account['failed']} failed {account['failures'] or ''},"
+        f"{account['sent']} requests, {account['failed']} failed{account['failures'] or ''},"
         f" longest pause {account['longestPauseMs']} ms"
     )
     expect(account["sent"] >= least and account["failed"] == 0, f"requests were lost: {account}")
@@ -361,7 +368,8 @@ def bad_input(stage: Stage) -> None:
     for name, text in (("unquoted account id", unquoted), ("Deployment", deployment), ("misspelt field", misspelt)):
         said = stage.shell("kubectl apply -f -", text=text, ok=False)
         expect("created" not in said and "configured" not in said, f"{name}: {said}")
-        stage.show(f"{name}: {said.strip().splitlines()[-1]}")
+        last = said.strip().splitlines()[-1].removeprefix('for: "STDIN": ')
+        stage.show(f"{name}: {last}")
 
 
 STEPS: list[Step] = [

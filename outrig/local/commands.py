@@ -19,6 +19,7 @@ from outrig.local.layout import default_directory
 from outrig.local.logs import follow, log_file
 from outrig.local.namespaces import NamespacesUnavailable
 from outrig.local.stage import Stage, staged
+from outrig.local.surroundings import MISLEADING, neutral
 
 app = typer.Typer(no_args_is_help=True, help="ECS on one machine.")
 
@@ -110,7 +111,7 @@ def kill(
 def aws(arguments: Annotated[list[str], typer.Argument(help="for aws, after --")], directory: DirOption = None) -> None:
     """Run the real `aws` against the emulator as its administrator."""
     with _reported():
-        environment = {**os.environ, **LocalEcs(directory).aws_environment()}
+        environment = {**neutral(os.environ), **LocalEcs(directory).aws_environment()}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"
     raise typer.Exit(subprocess.run(["aws", *arguments], env=environment, check=False).returncode)
 
@@ -140,6 +141,7 @@ def _signal(text: str) -> int:
 def _introduce(stage: Stage, directory: Path | None) -> None:
     state = shlex.quote(str((directory or default_directory()).absolute()))
     typer.echo("\nready\n\nin your shell:")
+    typer.echo(f"  unset {' '.join(MISLEADING)}")
     for name, value in _exports(stage, state):
         typer.echo(f"  export {name}={value}")
     if stage.scene.hints:
@@ -153,6 +155,8 @@ def _exports(stage: Stage, state: str) -> Iterator[tuple[str, str]]:
     """What any shell has to be told for the hints to work there as they are printed."""
     yield "PATH", f'{_PROGRAMS}:"$PATH"'
     yield "OUTRIG_LOCAL_DIR", state
+    yield "NO_PROXY", "127.0.0.1,localhost"
+    yield "no_proxy", "127.0.0.1,localhost"
     if stage.scene.kubeconfig:
         yield "KUBECONFIG", shlex.quote(stage.scene.kubeconfig)
     for name, value in stage.emulator.aws_environment().items():

@@ -22,6 +22,7 @@ from outrig.local.layout import Listener, Settings, StateDirectory
 from outrig.local.namespaces import unshare_command
 from outrig.local.reports import Reporter
 from outrig.local.scene import Scene, load_scene
+from outrig.local.surroundings import neutral
 
 STAY = b"stay"
 _PATIENCE = 10.0
@@ -119,7 +120,10 @@ def _start(birth: Birth, scene: Scene, state: StateDirectory, lifeline: int) -> 
     ports = {name: {key: one.host_port for key, one in listeners.items()} for name, listeners in published.items()}
     state.published.write_text(json.dumps(ports, indent=2), encoding="utf-8")
     command = [*unshare_command(), sys.executable, "-m", "outrig.local.zygote", json.dumps(settings.encode())]
-    child = subprocess.Popen(command, pass_fds=settings.descriptors(), cwd="/", stdin=subprocess.DEVNULL)
+    environment = neutral(os.environ)
+    child = subprocess.Popen(
+        command, pass_fds=settings.descriptors(), cwd="/", stdin=subprocess.DEVNULL, env=environment
+    )
     for descriptor in settings.descriptors():
         if descriptor not in (lifeline, birth.report, api.fileno(), control.fileno()):
             os.close(descriptor)

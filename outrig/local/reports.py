@@ -55,4 +55,4 @@ def read_reports(stream: TextIO) -> Iterator[Report]:
         yield Report(kind, text)
         if kind != "progress":
             return
-    yield Report("failed", "it ended before it was ready")
+    yield Report("failed", "it ended before it was ready; logs/emulator.log in its directory says why")

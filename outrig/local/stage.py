@@ -20,6 +20,7 @@ from outrig.local.launcher import STAY, Birth
 from outrig.local.namespaces import unshare_command
 from outrig.local.reports import read_reports
 from outrig.local.scene import Scene, Step, load_scene
+from outrig.local.surroundings import neutral
 
 Say = Callable[[str], None]
 
@@ -57,7 +58,7 @@ class Stage:
 
     def step_environment(self) -> dict[str, str]:
         """This process's environment, with AWS, `KUBECONFIG` and the interpreter's programs in front."""
-        environment = {**os.environ, **self.emulator.aws_environment()}
+        environment = {**neutral(os.environ), **self.emulator.aws_environment()}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"
         if self.scene.kubeconfig:
             environment["KUBECONFIG"] = self.scene.kubeconfig

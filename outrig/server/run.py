@@ -6,6 +6,7 @@ In: settings. Out: a running control plane, until SIGTERM or SIGINT. What serves
 import asyncio
 import signal
 import socket
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,8 +85,13 @@ async def run(settings: Settings) -> None:
         if "apiHttps" in ports:
             data.write_kubeconfig(authorities, server=api_url(settings, ports["apiHttps"]), now=datetime.now(UTC))
         ready.serving = True
-        print(READY, flush=True)
+        print(READY, *_whereabouts(data, ports), sep="\n", flush=True)
         await stopping.wait()
+
+
+def _whereabouts(data: DataDir, ports: Mapping[str, int]) -> tuple[str, str]:
+    listed = ", ".join(f"{name} {port}" for name, port in ports.items())
+    return f"  kubeconfig {data.kubeconfig}", f"  ports {listed}"
 
 
 def _plane(settings: Settings, store: Store, authorities: Authorities, certificate: ServerCertificate) -> Plane:

@@ -180,7 +180,7 @@ def _read_path(text: str) -> Path:
 
 
 def _read_port(text: str) -> int:
-    if text == "off":
+    if text in ("off", "false"):  # YAML reads a bare `off` as false
         return OFF
     if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
         raise ValueError(text)

@@ -54,11 +54,13 @@ def test_up_prints_commands_that_work_as_they_stand_and_down_leaves_only_logs(tm
     shell = Shell(tmp_path / "state")
     with brought_up(shell) as printed:
         exports, commands, end = blocks(printed)
+        unset, *exports = exports
+        assert unset == "  unset AWS_PROFILE AWS_SESSION_TOKEN AWS_SECURITY_TOKEN"
         names = [re.match(r"  export (\w+)=", line) for line in exports]
         assert {"KUBECONFIG", "AWS_ENDPOINT_URL"} <= {found[1] for found in names if found}
         assert all(names)
         assert len(commands) == 3
-        prepared = "\n".join(exports) + "\n"
+        prepared = "\n".join([unset, *exports]) + "\n"
         wars, ratings, details = (shell.run(prepared + command) for command in commands)
         for service in ("ratings", "details", "productpage"):
             assert re.search(rf"^{service}-aws-aws-123456789012-\S+ +True ", wars.stdout, re.MULTILINE), wars
