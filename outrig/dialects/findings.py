@@ -1,6 +1,5 @@
 """How dialects say what is wrong: the codes of their findings, and the place that a finding speaks of."""
 
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,12 +44,3 @@ class Place:
     def warning(self, code: str, problem: str, hint: str = "") -> Finding:
         """A finding that its author is told of."""
         return Finding(code, self.origin, self.path, problem, hint, Severity.WARNING)
-
-
-def duplicates(place: Place, items: Collection[object], what: str) -> Iterator[Finding]:
-    """An error for each item that stood in the list before."""
-    seen = set()
-    for index, item in enumerate(items):
-        if item in seen:
-            yield place[index].error(DUPLICATE, f"{what} {item!r} is there twice")
-        seen.add(item)

@@ -64,9 +64,6 @@ class Channel:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def set_timeout(self, seconds: float | None) -> None:
-        self._socket.settimeout(seconds)
-
     def detach(self) -> int:
         return self._socket.detach()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrig.errors import did_you_mean
-from outrig.kit.aio import jittered_backoff, take_all
+from outrig.kit.aio import jittered_backoff
 from outrig.kit.durations import duration, in_words
 from outrig.kit.tasks import running
 
@@ -24,15 +24,6 @@ def test_a_duration_in_words_is_read_back(milliseconds: int) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         duration(text)
-
-
-async def test_a_lone_item_is_a_burst_of_one_and_more_are_taken_together() -> None:
-    queue: asyncio.Queue[int] = asyncio.Queue()
-    queue.put_nowait(1)
-    assert await take_all(queue) == [1]
-    for number in (2, 3, 4):
-        queue.put_nowait(number)
-    assert await take_all(queue) == [2, 3, 4]
 
 
 def test_backoff_doubles_to_its_ceiling_and_never_leaves_its_upper_half() -> None:

@@ -1,7 +1,7 @@
 """The API that kubectl talks to, as an ASGI application.
 
-In: a store, the kinds to serve, who tells who is calling. Out: `kube_app`, or `kube_routes` to put beside others. Every
-error is a Kubernetes Status; an unexpected one is logged under a reference that the caller is told.
+In: a store, the kinds to serve, who tells who is calling. Out: `kube_app`. Every error is a
+Kubernetes Status; an unexpected one is logged under a reference that the caller is told.
 """
 
 import secrets
@@ -30,8 +30,6 @@ from outrig.dialects.kind import Kind
 from outrig.errors import OutrigError
 from outrig.store.protocol import Store
 
-PATHS = ("/api", "/apis", "/openapi", "/version", "/healthz", "/livez", "/readyz")
-
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -40,12 +38,6 @@ def _utc_now() -> datetime:
 def kube_app(store: Store, kinds: Sequence[Kind], authenticate: Authenticate) -> Starlette:
     """The whole API; paths it does not know are answered with a Status too."""
     return Starlette(routes=[Route("/{rest:path}", KubeApi(store, kinds, authenticate))])
-
-
-def kube_routes(store: Store, kinds: Sequence[Kind], authenticate: Authenticate) -> list[Route]:
-    """Routes for the paths that Kubernetes has, and no others."""
-    api = KubeApi(store, kinds, authenticate)
-    return [Route(path + rest, api) for path in PATHS for rest in ("", "/{rest:path}")]
 
 
 class KubeApi:

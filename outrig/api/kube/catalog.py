@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from outrig.api.kube.statuses import Subject, unknown_path
 from outrig.dialects.kind import Kind
-from outrig.resources import Key, Resource
+from outrig.resources import Key
 
 NAMESPACE = ("", "Namespace")
 
@@ -75,11 +75,6 @@ class Target:
     def at(self, name: str) -> "Target":
         """The object of that name in the same place."""
         return Target(self.kind, self.version, self.namespace, name, self.subresource)
-
-
-def subject_of(kind: Kind, resource: Resource) -> Subject:
-    """For messages about a stored resource."""
-    return Subject(kind.group, kind.plural, kind.name, resource.key.name)
 
 
 def api_version(group: str, version: str) -> str:
