@@ -1,13 +1,15 @@
-"""A constant-rate client: every request is sent on time and accounted for.
+"""A constant-rate client: every call is made on time and accounted for.
 
-usage: load.py --rate PER_SECOND --seconds N [--until-stdin-ends] --connect ADDRESS:PORT URL
-Open loop: request number n is due at n/rate, whatever became of those before it; a late answer does not hold back the
-next request.
-Prints one JSON line: sent, ok, failed, by kind of failure, the longest pause between two good answers.
+usage: load.py [--protocol h1|h1-close|h2|grpc|tcp] --rate PER_SECOND --seconds N [--until-stdin-ends]
+               --connect ADDRESS:PORT [--reject TEXT] [--hold SECONDS] URL
+Open loop: call number n is due at n/rate, whatever became of those before it; a late answer does not hold back the
+next call. A good call to a page is status 200 without the text of `--reject`; a gRPC stream or a TCP connection is good
+if all it sent for `--hold` seconds came back in order.
+Prints one JSON line: sent, ok, failed, by kind of failure, the longest pause between two good answers, and how late
+the latest call was begun.
 """
 
 import argparse
-import http.client
 import json
 import queue
 import sys
@@ -16,67 +18,65 @@ import time
 from collections import Counter
 from contextlib import suppress
 from itertools import pairwise
-from urllib.parse import urlsplit
 
-WORKERS = 16
+from load_clients import CLIENTS, Client, Failed
+
+WORKERS = 24
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--protocol", choices=CLIENTS, default="h1")
     parser.add_argument("--rate", type=float, default=50)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop earlier, when standard input ends")
     parser.add_argument("--connect", required=True)
+    parser.add_argument("--reject", default="", help="an answer that has this text is a failure")
+    parser.add_argument("--hold", type=float, default=1.0, help="how long a stream or a TCP connection is used")
     parser.add_argument("url")
     return parser.parse_args()
 
 
 class Worker(threading.Thread):
-    """Sends what is due on one kept-alive connection; opens another only where the last one was closed."""
+    """Makes the calls that are due, one at a time, with a client of its own."""
 
-    def __init__(self, options: argparse.Namespace, due: "queue.SimpleQueue[float | None]") -> None:
+    def __init__(self, client: Client, due: "queue.SimpleQueue[float | None]") -> None:
         super().__init__()
-        self.options, self.due = options, due
+        self.client, self.due = client, due
         self.outcomes: list[tuple[float, str]] = []
-        self.connection: http.client.HTTPConnection | None = None
+        self.latest = 0.0
 
     def run(self) -> None:
-        """Until there is nothing more to send."""
+        """Until there is nothing more to call."""
         while (moment := self.due.get()) is not None:
             time.sleep(max(0.0, moment - time.monotonic()))
-            outcome = self.request()
+            self.latest = max(self.latest, time.monotonic() - moment)
+            outcome = self.call()
             self.outcomes.append((time.monotonic(), outcome))
 
-    def request(self) -> str:
+    def call(self) -> str:
         """`ok`, or what went wrong."""
-        url = urlsplit(self.options.url)
-        host, _, port = self.options.connect.rpartition(":")
         try:
-            if self.connection is None:
-                self.connection = http.client.HTTPConnection(host, int(port), timeout=10)
-            self.connection.request("GET", url.path, headers={"Host": url.netloc})
-            answer = self.connection.getresponse()
-            answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            self.connection = None
-            return type(error).__name__
-        if answer.will_close:
-            self.connection = None
-        return "ok" if answer.status == 200 else f"status {answer.status}"
+            self.client.call()
+        except Failed as failure:
+            return str(failure)
+        return "ok"
 
 
-def report(outcomes: list[tuple[float, str]]) -> str:
-    """The account of all requests."""
+def report(workers: list[Worker]) -> str:
+    """The account of all calls."""
+    outcomes = [outcome for worker in workers for outcome in worker.outcomes]
     good = sorted(moment for moment, outcome in outcomes if outcome == "ok")
     failures = Counter(outcome for _, outcome in outcomes if outcome != "ok")
     pause = max((b - a for a, b in pairwise(good)), default=0.0)
     account = {"sent": len(outcomes), "ok": len(good), "failed": sum(failures.values()), "failures": failures}
-    return json.dumps({**account, "longestPauseMs": round(pause * 1000)})
+    late = max(worker.latest for worker in workers)
+    return json.dumps({**account, "longestPauseMs": round(pause * 1000), "latestStartMs": round(late * 1000)})
 
 
 def forget(due: "queue.SimpleQueue[float | None]") -> None:
-    """Send no more of what is due, and let every worker end."""
+    """Make no more of the calls that are due, and let every worker end."""
     with suppress(queue.Empty):
         while True:
             due.get_nowait()
@@ -85,13 +85,13 @@ def forget(due: "queue.SimpleQueue[float | None]") -> None:
 
 
 def main() -> None:
-    """Send at the rate, then say what became of it."""
+    """Call at the rate, then say what became of it."""
     options = arguments()
     due: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+    workers = [Worker(CLIENTS[options.protocol](options), due) for _ in range(WORKERS)]
     start = time.monotonic()
     for number in range(int(options.rate * options.seconds)):
         due.put(start + number / options.rate)
-    workers = [Worker(options, due) for _ in range(WORKERS)]
     for worker in workers:
         due.put(None)
         worker.start()
@@ -100,7 +100,7 @@ def main() -> None:
         forget(due)
     for worker in workers:
         worker.join()
-    print(report([outcome for worker in workers for outcome in worker.outcomes]))
+    print(report(workers))
 
 
 if __name__ == "__main__":
