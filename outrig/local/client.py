@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,6 +80,13 @@ class LocalEcs:
             err.seek(0)
             return subprocess.CompletedProcess(list(command), code, out.read(), err.read())
 
+    def attach(self, token: str, stdio: Sequence[int], *, terminal: bool) -> Channel:
+        """Begin the session that `token` allows, on the descriptors `stdio`; its end comes on the channel returned."""
+        channel = self._connect()
+        if not channel.offer({"do": "session", "token": token, "terminal": terminal}, stdio):
+            raise self._not_running()
+        return channel
+
     def kill(self, task: str, *, container: str | None = None, number: int = signal.SIGKILL) -> str:
         """Signal the main process of a container or instance; returns the container's name."""
         answer, _ = self._ask({"do": "signal", "task": task, "container": container, "signal": int(number)})
@@ -90,6 +98,10 @@ class LocalEcs:
             return cast("dict[str, str]", json.loads(self._state.credentials.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise self._not_running() from error
+
+    def search_path(self, path: str) -> str:
+        """`PATH` with this emulator's programs and the interpreter's in front of `path`."""
+        return f"{self._state.programs}:{Path(sys.executable).parent}:{path}"
 
     def published(self) -> dict[str, dict[str, int]]:
         """Host ports by instance and name."""

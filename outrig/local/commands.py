@@ -15,7 +15,7 @@ import typer
 
 from outrig.errors import OutrigError
 from outrig.local.client import LocalEcs
-from outrig.local.layout import default_directory
+from outrig.local.layout import StateDirectory, default_directory
 from outrig.local.logs import follow, log_file
 from outrig.local.namespaces import NamespacesUnavailable
 from outrig.local.stage import Stage, staged
@@ -87,9 +87,9 @@ def logs(
     directory: DirOption = None,
     follow_on: Annotated[bool, typer.Option("-f", "--follow")] = False,
 ) -> None:
-    """Print what a container has written; tasks that stopped are found too."""
+    """Print what a container has written; tasks that stopped are found too, even when all has ended."""
     with _reported():
-        for chunk in follow(log_file(LocalEcs(directory).status(), task, container), on=follow_on):
+        for chunk in follow(log_file(_state(directory), task, container), on=follow_on):
             sys.stdout.write(chunk)
             sys.stdout.flush()
 
@@ -112,8 +112,12 @@ def aws(arguments: Annotated[list[str], typer.Argument(help="for aws, after --")
     """Run the real `aws` against the emulator as its administrator."""
     with _reported():
         environment = {**neutral(os.environ), **LocalEcs(directory).aws_environment()}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"
+        environment["PATH"] = LocalEcs(directory).search_path(environment.get("PATH", os.defpath))
     raise typer.Exit(subprocess.run(["aws", *arguments], env=environment, check=False).returncode)
+
+
+def _state(directory: Path | None) -> StateDirectory:
+    return StateDirectory((directory or default_directory()).absolute())
 
 
 @contextmanager
@@ -153,7 +157,7 @@ def _introduce(stage: Stage, directory: Path | None) -> None:
 
 def _exports(stage: Stage, state: str) -> Iterator[tuple[str, str]]:
     """What any shell has to be told for the hints to work there as they are printed."""
-    yield "PATH", f'{_PROGRAMS}:"$PATH"'
+    yield "PATH", f'{state}/bin:{_PROGRAMS}:"$PATH"'
     yield "OUTRIG_LOCAL_DIR", state
     yield "NO_PROXY", "127.0.0.1,localhost"
     yield "no_proxy", "127.0.0.1,localhost"

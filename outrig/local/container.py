@@ -32,13 +32,18 @@ class Container:
         self._started = asyncio.Event()
         self._healthy = asyncio.Event()
         self._ended = asyncio.Event()
+        self._health = "UNKNOWN"
         self._code: int | None = None
         self._stopping = False
 
     async def start(self, others: "Mapping[str, Container]") -> None:
         """Wait for what this one depends on, then start it. Raises `OSError`, `KeyError`, `DependencyFailed`."""
-        for name, condition in self.order.depends_on:
-            await others[name].reach(condition)
+        try:
+            for name, condition in self.order.depends_on:
+                await others[name].reach(condition)
+        except DependencyFailed:
+            if not self._stopping:
+                raise
         if not self._stopping:
             await self.start_again()
 
@@ -65,17 +70,19 @@ class Container:
         await self._ended.wait()
 
     async def reach(self, condition: Condition) -> None:
-        """Wait until this container is where another one wants it, or raise `DependencyFailed`."""
+        """Wait until this container is where another one wants it, or raise `DependencyFailed` once it cannot be."""
         goals = {"START": self._started, "HEALTHY": self._healthy, "COMPLETE": self._ended, "SUCCESS": self._ended}
         goal = asyncio.ensure_future(goals[condition].wait())
         ended = asyncio.ensure_future(self._ended.wait())
         try:
-            await asyncio.wait([goal, ended], return_when=asyncio.FIRST_COMPLETED)
+            patience = self.order.start_timeout
+            await asyncio.wait([goal, ended], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         finally:
             goal.cancel()
             ended.cancel()
         if not goals[condition].is_set() or (condition == "SUCCESS" and self._code != 0):
-            raise DependencyFailed(f"Container {self.name} did not reach {condition}: exit code {self._code}")
+            why = f"its exit code is {self._code}" if self._ended.is_set() else f"not within its {patience} s"
+            raise DependencyFailed(f"TaskFailedToStart: container {self.name} did not reach {condition}: {why}")
 
     async def stop(self) -> None:
         """SIGTERM to the main process, SIGKILL after the stop timeout. One that never started just ends."""
@@ -122,7 +129,9 @@ class Container:
     def _set_health(self, status: str) -> None:
         if status == "HEALTHY":
             self._healthy.set()
-        self._report({"event": "health", "container": self.name, "status": status})
+        if status != self._health:
+            self._health = status
+            self._report({"event": "health", "container": self.name, "status": status})
 
     async def _probe(self, command: list[str], timeout: float) -> bool:
         argv = [*_CMD_SHELL, command[1]] if command[0] == "CMD-SHELL" else command[1:]

@@ -64,14 +64,30 @@ class Control:
             case "execute":
                 target = self._target(str(request["task"]), cast("str | None", request["container"]))
                 message: Document = {"do": "execute", "container": target.container, "command": request["command"]}
-                if not target.channel.offer(message, [*descriptors[:3], caller.fileno()]):
-                    raise Refused("the task has just ended")
+                self._hand_over(caller, target, message, descriptors)
+            case "session":
+                session = self._engine.sessions.take(str(request["token"]))
+                if session is None:
+                    raise Refused("no such session: its token was used, or never given")
+                target = self._target(session.task, session.container)
+                message = {
+                    "do": "execute",
+                    "container": target.container,
+                    "command": session.command,
+                    "terminal": request["terminal"],
+                }
+                self._hand_over(caller, target, message, descriptors)
             case "signal":
                 target = self._target(str(request["task"]), cast("str | None", request["container"]))
                 target.channel.offer({"do": "signal", "container": target.container, "signal": request["signal"]})
                 caller.offer({"container": target.container})
             case other:
                 raise Refused(f"unknown request {other!r}")
+
+    def _hand_over(self, caller: Channel, target: Target, message: Document, descriptors: list[int]) -> None:
+        """Let the task's supervisor deal with the caller: it has the standard descriptors, and answers itself."""
+        if not target.channel.offer(message, [*descriptors[:3], caller.fileno()]):
+            raise Refused("the task has just ended")
 
     def status(self) -> dict[str, Any]:
         """Everything that runs. Pids are pairs (PID namespace, pid in it), which a client outside translates."""

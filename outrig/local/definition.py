@@ -11,9 +11,20 @@ from moto.ecs.exceptions import EcsClientException
 from moto.ecs.models import TaskDefinition
 
 from outrig.local.orders import Condition, HealthCheck
+from outrig.local.registering import check_containers
 
 _STOP_TIMEOUT = 30
-_UNSUPPORTED = ("secrets", "environmentFiles", "mountPoints", "volumesFrom")
+_UNSUPPORTED = ("environmentFiles", "mountPoints", "volumesFrom")
+
+
+@dataclass(frozen=True, slots=True)
+class AwsLogs:
+    """Where the `awslogs` driver sends what a container writes; `create` makes the group if there is none."""
+
+    group: str
+    region: str
+    prefix: str
+    create: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,10 @@ class ContainerDefinition:
     cpu: str
     memory: str | None
     labels: dict[str, str]
+    start_timeout: float | None = None
+    secrets: dict[str, str] = field(default_factory=dict)
+    log_driver: str = ""
+    logs: AwsLogs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +62,7 @@ class Definition:
     role_arn: str | None
     cpu: str | None
     memory: str | None
-
-    @property
-    def has_health_checks(self) -> bool:
-        return any(container.health for container in self.containers)
+    execution_role_arn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,7 @@ class Overrides:
     commands: dict[str, list[str]] = field(default_factory=dict)
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     role_arn: str | None = None
+    execution_role_arn: str | None = None
 
 
 def parse_definition(stored: TaskDefinition) -> Definition:
@@ -72,6 +85,8 @@ def parse_definition(stored: TaskDefinition) -> Definition:
         unsupported = [name for name in _UNSUPPORTED if entry.get(name)]
         if unsupported:
             raise EcsClientException(f"Container {entry['name']!r}: {unsupported[0]} is not supported by outrig local.")
+    execution_role = getattr(stored, "execution_role_arn", None)
+    check_containers(stored.container_definitions, execution_role)
     return Definition(
         arn=stored.arn,
         family=stored.family,
@@ -80,6 +95,7 @@ def parse_definition(stored: TaskDefinition) -> Definition:
         role_arn=getattr(stored, "task_role_arn", None),
         cpu=stored.cpu,
         memory=stored.memory,
+        execution_role_arn=execution_role,
     )
 
 
@@ -90,11 +106,12 @@ def parse_overrides(document: Mapping[str, Any] | None) -> Overrides:
         commands={entry["name"]: list(entry["command"]) for entry in containers if entry.get("command")},
         environments={entry["name"]: _pairs(entry.get("environment")) for entry in containers},
         role_arn=document.get("taskRoleArn"),
+        execution_role_arn=document.get("executionRoleArn"),
     )
 
 
 def _container(entry: Mapping[str, Any]) -> ContainerDefinition:
-    health = entry.get("healthCheck")
+    health, logging = entry.get("healthCheck"), entry.get("logConfiguration") or {}
     return ContainerDefinition(
         name=entry["name"],
         image=entry["image"],
@@ -110,6 +127,19 @@ def _container(entry: Mapping[str, Any]) -> ContainerDefinition:
         cpu=str(entry.get("cpu", 0)),
         memory=str(entry["memory"]) if entry.get("memory") else None,
         labels=dict(entry.get("dockerLabels") or {}),
+        start_timeout=entry.get("startTimeout"),
+        secrets={one["name"]: one["valueFrom"] for one in entry.get("secrets") or []},
+        log_driver=logging.get("logDriver") or "",
+        logs=_logs(logging.get("options") or {}) if logging.get("logDriver") == "awslogs" else None,
+    )
+
+
+def _logs(options: Mapping[str, str]) -> AwsLogs:
+    return AwsLogs(
+        group=options["awslogs-group"],
+        region=options["awslogs-region"],
+        prefix=options["awslogs-stream-prefix"],
+        create=options.get("awslogs-create-group") == "true",
     )
 
 

@@ -1,8 +1,11 @@
 """Tasks, services and containers in the shapes that the ECS API answers with (botocore's model of `ecs`)."""
 
+from pathlib import Path
 from typing import Any
 
+from outrig.local.network import internal_domain
 from outrig.local.services import Deployment, Service
+from outrig.local.sessions import Session
 from outrig.local.tasks import Task, TaskContainer
 
 _PLATFORM = "1.4.0"
@@ -64,6 +67,7 @@ def service_document(service: Service, tasks: list[Task]) -> dict[str, Any]:
         "deploymentConfiguration": {
             "minimumHealthyPercent": service.minimum_percent,
             "maximumPercent": service.maximum_percent,
+            "deploymentCircuitBreaker": {"enable": service.breaker.enable, "rollback": service.breaker.rollback},
         },
         "deploymentController": {"type": "ECS"},
         "schedulingStrategy": "REPLICA",
@@ -80,15 +84,13 @@ def service_document(service: Service, tasks: list[Task]) -> dict[str, Any]:
 def deployment_document(service: Service, deployment: Deployment, tasks: list[Task]) -> dict[str, Any]:
     own = [task for task in tasks if task.request.deployment == deployment.id]
     primary = deployment is service.primary
-    counts = _counts(own)
-    done = primary and len(service.deployments) == 1 and counts["runningCount"] == service.desired
-    state = "COMPLETED" if done else "IN_PROGRESS"
+    wanted = service.desired if primary else sum(task.desired_status == "RUNNING" for task in own)
     return {
         "id": deployment.id,
         "status": "PRIMARY" if primary else "ACTIVE",
         "taskDefinition": deployment.definition.arn,
-        "desiredCount": service.desired if primary else 0,
-        **counts,
+        "desiredCount": 0 if deployment.rollout == "FAILED" else wanted,
+        **_counts(own),
         "failedTasks": deployment.failed_tasks,
         "createdAt": deployment.created_at,
         "updatedAt": deployment.updated_at,
@@ -96,8 +98,20 @@ def deployment_document(service: Service, deployment: Deployment, tasks: list[Ta
         "platformVersion": _PLATFORM,
         "platformFamily": "Linux",
         "networkConfiguration": service.extra.get("networkConfiguration"),
-        "rolloutState": state,
-        "rolloutStateReason": f"ECS deployment {deployment.id} {'completed' if done else 'in progress'}.",
+        "rolloutState": deployment.rollout,
+        "rolloutStateReason": deployment.rollout_reason,
+    }
+
+
+def session_document(task: Task, container: TaskContainer, session: Session, *, control: Path) -> dict[str, Any]:
+    """The answer to `ExecuteCommand`; the stand-in for `session-manager-plugin` finds the emulator by `control`."""
+    return {
+        "clusterArn": task.place.cluster_arn,
+        "taskArn": task.arn,
+        "containerArn": container_arn(task, container),
+        "containerName": container.name,
+        "interactive": True,
+        "session": {"sessionId": session.id, "streamUrl": f"unix://{control}", "tokenValue": session.token},
     }
 
 
@@ -124,7 +138,7 @@ def _attachment(task: Task) -> dict[str, Any]:
         "subnetId": place.subnet,
         "networkInterfaceId": place.interface,
         "macAddress": place.mac,
-        "privateDnsName": f"{place.hostname}.ec2.internal",
+        "privateDnsName": f"{place.hostname}.{internal_domain(task.place.region)}",
         "privateIPv4Address": place.address,
     }
     return {
@@ -151,6 +165,13 @@ def _container(task: Task, container: TaskContainer) -> dict[str, Any]:
         "cpu": container.definition.cpu,
         "memory": container.definition.memory,
     }
+    if task.request.execute_command:
+        agent = {
+            "name": "ExecuteCommandAgent",
+            "lastStatus": container.status,
+            "lastStartedAt": container.started_at,
+        }
+        document["managedAgents"] = [_without_none(agent)]
     return _without_none(document)
 
 

@@ -27,6 +27,7 @@ from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from outrig.local import cloud_map, route53
 from outrig.local.channel import Channel
 from outrig.local.control import Control
 from outrig.local.engine import Engine
@@ -36,9 +37,11 @@ from outrig.local.identities import Keys, create_user
 from outrig.local.launching import Launcher
 from outrig.local.layout import Settings
 from outrig.local.metadata import AgentEndpoint
-from outrig.local.network import GATEWAY
+from outrig.local.network import GATEWAY, RESOLVER
 from outrig.local.orders import LaunchOrder, Publication
+from outrig.local.private_zones import PrivateZones
 from outrig.local.reports import Reporter
+from outrig.local.resolver import Resolver
 from outrig.local.responses import EcsResponse
 from outrig.local.scene import Scene, load_scene
 
@@ -56,7 +59,10 @@ def serve(settings: Settings, orders: Channel) -> None:
     _patch_moto(engine, scene)
     admin = create_user(scene.account, scene.region, "admin", ["*"])
     hosts = Hosts(engine, _instance_orders(settings, scene, launcher), reporter.progress)
-    _start(engine.run, AgentEndpoint(engine).serve_forever, Control(settings, engine, hosts).run)
+    _start(
+        engine.run, engine.log_delivery.run, AgentEndpoint(engine).serve_forever, Control(settings, engine, hosts).run
+    )
+    _start(*Resolver(PrivateZones(scene.account, scene.region), address=RESOLVER).loops)
     _serve_api(settings)
     _write_credentials(settings, scene, admin)
     reporter.progress("AWS is ready")
@@ -81,7 +87,9 @@ def _instance_orders(settings: Settings, scene: Scene, launcher: Launcher) -> li
 
 
 def _patch_moto(engine: Engine, scene: Scene) -> None:
-    """The two seams in moto that are ours: ECS calls, and the signature of requests without a body."""
+    """The seams in moto that are ours: Route 53, Cloud Map, ECS calls, and the signature of requests without a body."""
+    route53.install()
+    cloud_map.install()
     ecs_urls.url_paths["{0}/$"] = EcsResponse.bound_to(engine, scene.zones).dispatch
     original = IAMRequestBase._create_aws_request
 
@@ -109,6 +117,7 @@ def _write_credentials(settings: Settings, scene: Scene, admin: Keys) -> None:
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{settings.api_port}",
         "AWS_DEFAULT_REGION": scene.region,
         "AWS_REGION": scene.region,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",  # else discover-instances asks a host `data-127.0.0.1`
         **admin.environment(),
     }
     file = settings.state.credentials

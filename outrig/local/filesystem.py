@@ -11,7 +11,7 @@ from pathlib import Path
 
 import outrig
 from outrig.local.namespaces import appears, bind, closed_ancestors, make_mounts_private, mount_proc, show_only
-from outrig.local.network import RESOLVER
+from outrig.local.network import RESOLVER, internal_domain
 from outrig.local.orders import LaunchOrder
 
 _PRIVATE = {"/run": 0o755, "/root": 0o755, "/tmp": 0o1777, "/var/tmp": 0o1777}  # noqa: S108 - replaced, not used
@@ -28,7 +28,7 @@ def enter_private_view(order: LaunchOrder) -> None:
     for directory, mode in {**closed, **private}.items():
         show_only(directory, keep, mode=mode)
     show_only(Path(order.hidden), keep)
-    domain = "ec2.internal" if order.region == "us-east-1" else f"{order.region}.compute.internal"
+    domain = internal_domain(order.region)
     _place(resolver, f"nameserver {RESOLVER}\nsearch {domain}\n")
     _place(Path("/etc/hosts"), f"127.0.0.1 localhost\n{order.address} {order.hostname}.{domain} {order.hostname}\n")
     socket.sethostname(order.hostname)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from threading import Lock
 
 from moto.core.exceptions import ServiceException
+from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import iam_backends
 from moto.sts.models import AssumedRole, sts_backends
 
@@ -40,12 +41,29 @@ def create_user(account: str, region: str, name: str, actions: Sequence[str]) ->
 
 
 def role_exists(arn: str) -> bool:
-    account = arn.split(":")[4]
+    _, _, of_role = arn.partition(":iam::")
+    account, separator, _ = of_role.partition(":role/")
     try:
-        iam_backends[account]["aws"].get_role_by_arn(arn)
+        iam_backends[account if separator else ""]["aws"].get_role_by_arn(arn)
     except ServiceException:
         return False
     return True
+
+
+def refusal(role_arn: str, session: str, *, action: str, resource: str) -> str | None:
+    """AWS's sentence if a role's policies do not let its session do this, else `None`."""
+    _, partition, _, _, account, role = role_arn.split(":", 5)
+    iam, name = iam_backends[account]["aws"], role.rpartition("/")[2]
+    inline = [iam.get_role_policy(name, policy)[1] for policy in iam.list_role_policies(name)]
+    attached, _ = iam.list_attached_role_policies(name)
+    answers = {IAMPolicy(policy).is_action_permitted(action, resource) for policy in [*inline, *attached]}
+    if PermissionResult.PERMITTED in answers and PermissionResult.DENIED not in answers:
+        return None
+    user = f"arn:{partition}:sts::{account}:assumed-role/{name}/{session}"
+    return (
+        f"AccessDeniedException: User: {user} is not authorized to perform: {action} on resource: {resource} "
+        f"because no identity-based policy allows the {action} action"
+    )
 
 
 class RoleCredentials:

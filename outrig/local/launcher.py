@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -87,9 +88,18 @@ def claim(state: StateDirectory) -> TextIO:
 
 def _make_places(state: StateDirectory, scene: Scene) -> None:
     """What tasks and instances see of the directory; an instance's is closed to other users of this machine."""
+    _make_programs(state)
     state.files.mkdir()
     for name in scene.instances:
         state.instance(name).mkdir(mode=0o700)
+
+
+def _make_programs(state: StateDirectory) -> None:
+    """What `aws ecs execute-command` looks for on PATH: ours answers this emulator's sessions alone."""
+    plugin = state.programs / "session-manager-plugin"
+    state.programs.mkdir()
+    plugin.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m outrig.local.plugin "$@"\n', encoding="utf-8")
+    plugin.chmod(0o755)
 
 
 def _make_logs(state: StateDirectory) -> None:

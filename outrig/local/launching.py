@@ -11,6 +11,7 @@ from outrig.local.layout import StateDirectory
 from outrig.local.network import AGENT_ENDPOINT, GATEWAY
 from outrig.local.orders import Await, ContainerOrder, LaunchOrder, Publication
 from outrig.local.scene import Image, Instance, Scene
+from outrig.local.secret_values import read_secrets
 from outrig.local.tasks import Task, TaskContainer
 
 API_URL = f"http://{GATEWAY}:4566"
@@ -34,7 +35,7 @@ class Launcher:
     visible: list[str]
 
     def task_order(self, task: Task) -> LaunchOrder:
-        """The order for `task`; notes each container's environment in it. Raises `CannotPull`."""
+        """The order for `task`; notes each container's environment in it. Raises `CannotPull`, `CannotInitialize`."""
         return LaunchOrder(
             key=task.id,
             address=task.attachment.address,
@@ -79,6 +80,7 @@ class Launcher:
             user=user,
             directory=definition.directory,
             essential=definition.essential,
+            start_timeout=definition.start_timeout,
             stop_timeout=definition.stop_timeout,
             depends_on=definition.depends_on,
             health=definition.health,
@@ -98,7 +100,8 @@ class Launcher:
         if task.role_arn:
             environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = f"/v2/credentials/{task.credentials_id}"
         overrides = task.request.overrides.environments.get(container.name, {})
-        return {**environment, **container.definition.environment, **overrides}
+        secrets = read_secrets(task, container.definition.secrets)
+        return {**environment, **container.definition.environment, **secrets, **overrides}
 
     def _instance_container(self, name: str, instance: Instance, keys: dict[str, str]) -> ContainerOrder:
         region = self.scene.region

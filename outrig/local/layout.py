@@ -37,9 +37,19 @@ class StateDirectory:
         return self.path / "logs"
 
     @property
+    def log_index(self) -> Path:
+        """Which tasks had which containers, a line each."""
+        return self.logs / "tasks.jsonl"
+
+    @property
     def files(self) -> Path:
         """All that tasks see of the directory: what is meant for them, or comes from them."""
         return self.path / "files"
+
+    @property
+    def programs(self) -> Path:
+        """Programs for the user's PATH that belong to this emulator."""
+        return self.path / "bin"
 
     def instance(self, name: str) -> Path:
         """All that an instance sees of the directory, besides `files`."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from outrig.local.documents import container_arn
 from outrig.local.engine import Engine
-from outrig.local.network import AGENT_ENDPOINT, GATEWAY, PREFIX
+from outrig.local.network import AGENT_ENDPOINT, GATEWAY, PREFIX, internal_domain
 from outrig.local.tasks import Task, TaskContainer
 
 
@@ -117,6 +117,8 @@ def _container(task: Task, container: TaskContainer) -> dict[str, Any]:
         document["ExitCode"] = container.exit_code
     if container.definition.health:
         document["Health"] = {"status": container.health}
+        if container.health_since:
+            document["Health"]["statusSince"] = _time(container.health_since)
     return document
 
 
@@ -128,7 +130,7 @@ def _network(task: Task) -> dict[str, Any]:
         "AttachmentIndex": 0,
         "MACAddress": place.mac,
         "IPv4SubnetCIDRBlock": f"10.7.0.0/{PREFIX}",
-        "PrivateDNSName": f"{place.hostname}.ec2.internal",
+        "PrivateDNSName": f"{place.hostname}.{internal_domain(task.place.region)}",
         "SubnetGatewayIpv4Address": f"{GATEWAY}/{PREFIX}",
     }
 

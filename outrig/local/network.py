@@ -76,6 +76,11 @@ class Rtnetlink:
             raise OSError(-error, f"rtnetlink request {kind}: {os.strerror(-error)}")
 
 
+def internal_domain(region: str) -> str:
+    """The domain of a region's private host names, which tasks search."""
+    return "ec2.internal" if region == "us-east-1" else f"{region}.compute.internal"
+
+
 def mac_of(address: str) -> bytes:
     """The link address for an IPv4 address. Fixed, so neighbours need not learn anew when a host comes back."""
     return b"\x02\x00" + socket.inet_aton(address)

@@ -37,7 +37,10 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class ContainerOrder:
-    """One container as a process. `depends_on` holds (container, condition) pairs; `stop_timeout` is in seconds."""
+    """One container as a process. `depends_on` holds (container, condition) pairs; timeouts are in seconds.
+
+    `start_timeout` is how long others wait for it to be where they want it; `None` is for ever.
+    """
 
     name: str
     command: list[str]
@@ -46,6 +49,7 @@ class ContainerOrder:
     user: str = ""
     directory: str = "/"
     essential: bool = True
+    start_timeout: float | None = None
     stop_timeout: float = 30
     depends_on: list[tuple[str, Condition]] = field(default_factory=list)
     health: HealthCheck | None = None

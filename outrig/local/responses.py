@@ -18,9 +18,12 @@ from moto.ecs.exceptions import (
 from moto.ecs.responses import DESCRIBE_SERVICES_TAGS, DESCRIBE_TASKS_TAGS, EC2ContainerServiceResponse
 
 from outrig.local.definition import Definition, parse_definition, parse_overrides
-from outrig.local.documents import service_document, task_document
+from outrig.local.documents import service_document, session_document, task_document
 from outrig.local.engine import Engine
-from outrig.local.services import Deployment, Network, Service
+from outrig.local.registering import check_containers
+from outrig.local.service_registry import parse_registry
+from outrig.local.services import CircuitBreaker, Deployment, Network, Service
+from outrig.local.sessions import check_role, container_for
 from outrig.local.tasks import Place, Request, Task
 
 Answer = Any  # an `ActionResult`: moto's types are not followed
@@ -36,6 +39,10 @@ class EcsResponse(EC2ContainerServiceResponse):  # type: ignore[misc]
     def bound_to(cls, engine: Engine, zones: list[str]) -> "type[EcsResponse]":
         return type("BoundEcsResponse", (cls,), {"engine": engine, "zones": zones})
 
+    def register_task_definition(self) -> Answer:
+        check_containers(self._get_param("containerDefinitions") or [], self._get_param("executionRoleArn"))
+        return super().register_task_definition()
+
     def run_task(self) -> Answer:
         place, definition = self._place(), self._definition()
         networks = self._networks(self._get_param("networkConfiguration"))
@@ -46,6 +53,7 @@ class EcsResponse(EC2ContainerServiceResponse):  # type: ignore[misc]
             tags=self._get_param("tags") or [],
             execute_command=bool(self._get_param("enableExecuteCommand")),
         )
+        check_role("task", request.overrides.role_arn or definition.role_arn, enabled=request.execute_command)
         count = self._get_int_param("count", 1)
         if not 1 <= count <= 10:
             raise InvalidParameterException("Count must be between 1 and 10.")
@@ -65,6 +73,18 @@ class EcsResponse(EC2ContainerServiceResponse):  # type: ignore[misc]
             reason = self._get_param("reason") or "Task stopped by user"
             self.engine.stop_task(task, reason, "UserInitiated")
             return ActionResult({"task": task_document(task)})
+
+    def execute_command(self) -> Answer:
+        place = self._place()
+        if not self._get_param("interactive"):
+            raise InvalidParameterException("Interactive is the only mode supported currently.")
+        with self.engine.lock:
+            task = self._find_task(place, self._get_param("task"))
+            if task is None:
+                raise InvalidParameterException("The referenced task was not found.")
+            container = container_for(task, self._get_param("container"))
+            session = self.engine.sessions.open(task, container, self._get_param("command"))
+            return ActionResult(session_document(task, container, session, control=self.engine.control))
 
     def describe_tasks(self) -> Answer:
         place, names = self._place(), self._get_param("tasks") or []
@@ -95,6 +115,7 @@ class EcsResponse(EC2ContainerServiceResponse):  # type: ignore[misc]
             return ActionResult({"taskArns": [task.arn for task in tasks]})
 
     def create_service(self) -> Answer:
+        self._refuse_other_schedulers()
         place, definition, name = self._place(), self._definition(), self._get_param("serviceName")
         network = self._get_param("networkConfiguration")
         service = Service(
@@ -103,12 +124,14 @@ class EcsResponse(EC2ContainerServiceResponse):  # type: ignore[misc]
             desired=self._count(default=0 if self._get_param("desiredCount") is None else None),
             deployments=[Deployment(definition)],
             networks=self._networks(network),
+            registry=parse_registry(self._get_param("serviceRegistries"), definition),
             execute_command=bool(self._get_param("enableExecuteCommand")),
             propagate_tags=self._get_param("propagateTags") or "NONE",
             tags=self._get_param("tags") or [],
             extra=_echoed(self._get_params()),
         )
         _configure(service, self._get_param("deploymentConfiguration"))
+        check_role("service", definition.role_arn, enabled=service.execute_command)
         with self.engine.lock:
             existing = self._lookup(place, name)
             if existing is not None and existing.status != "INACTIVE":
@@ -126,14 +149,22 @@ class EcsResponse(EC2ContainerServiceResponse):  # type: ignore[misc]
         networks = self._networks(network) if network else None
         with self.engine.lock:
             service = self._active_service(place, self._get_param("service"))
-            service.desired = self._count(default=service.desired)
+            current = service.primary.definition
+            changed = definition is not None and definition.arn != current.arn
+            definition = definition or current
+            registries, registry = self._get_param("serviceRegistries"), service.registry
+            if registries is not None:
+                registry = parse_registry(registries, definition)
+            desired = self._count(default=service.desired)
+            enabled = self._get_param("enableExecuteCommand")
+            enabled = service.execute_command if enabled is None else bool(enabled)
+            check_role("service", definition.role_arn, enabled=enabled)
             _configure(service, self._get_param("deploymentConfiguration"))
-            if self._get_param("enableExecuteCommand") is not None:
-                service.execute_command = bool(self._get_param("enableExecuteCommand"))
+            service.desired, service.registry, service.execute_command = desired, registry, enabled
             service.networks = networks or service.networks
             service.extra.update(_echoed(self._get_params()))
-            if definition or networks or self._get_param("forceNewDeployment"):
-                service.deployments.insert(0, Deployment(definition or service.primary.definition))
+            if changed or networks or self._get_param("forceNewDeployment"):
+                service.deployments.insert(0, Deployment(definition))
             service.primary.retry_at = 0.0
             self.engine.changed()
             return ActionResult({"service": self._document(service)})
@@ -184,6 +215,13 @@ class EcsResponse(EC2ContainerServiceResponse):  # type: ignore[misc]
             if any(task.last_status != "STOPPED" for task in self._tasks_in(place)):
                 raise EcsClientException("The Cluster cannot be deleted while Tasks are active.")
         return super().delete_cluster()
+
+    def _refuse_other_schedulers(self) -> None:
+        controller = (self._get_param("deploymentController") or {}).get("type", "ECS")
+        if controller != "ECS":
+            raise InvalidParameterException(f"The deployment controller {controller} is not supported by outrig local.")
+        if self._get_param("schedulingStrategy") == "DAEMON":
+            raise InvalidParameterException("The daemon scheduling strategy is not supported for AWS Fargate.")
 
     def _place(self) -> Place:
         name = _last(self._get_param("cluster") or "default")
@@ -253,8 +291,18 @@ class EcsResponse(EC2ContainerServiceResponse):  # type: ignore[misc]
 
 def _configure(service: Service, configuration: Mapping[str, Any] | None) -> None:
     configuration = configuration or {}
-    service.minimum_percent = int(configuration.get("minimumHealthyPercent", service.minimum_percent))
-    service.maximum_percent = int(configuration.get("maximumPercent", service.maximum_percent))
+    minimum = int(configuration.get("minimumHealthyPercent", service.minimum_percent))
+    maximum = int(configuration.get("maximumPercent", service.maximum_percent))
+    if not 0 <= minimum <= 100 <= maximum:
+        raise InvalidParameterException("minimumHealthyPercent must be 0 to 100, and maximumPercent at least 100.")
+    if minimum == maximum:
+        raise InvalidParameterException(
+            f"Both maximumPercent and minimumHealthyPercent cannot be {maximum} as this will block deployments."
+        )
+    service.minimum_percent, service.maximum_percent = minimum, maximum
+    breaker = configuration.get("deploymentCircuitBreaker")
+    if breaker:
+        service.breaker = CircuitBreaker(bool(breaker.get("enable")), bool(breaker.get("rollback")))
 
 
 def _echoed(parameters: Mapping[str, Any]) -> dict[str, Any]:

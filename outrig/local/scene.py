@@ -19,7 +19,7 @@ VPC = ipaddress.ip_network("10.7.0.0/24")
 FILE = "scene.yaml"
 _PLACEHOLDER = re.compile(r"\$\{(VENV|SCENE|DIR)\}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-_TAKEN = {"files", "kubeconfig", "logs"}  # an instance's directory lies beside these
+_TAKEN = {"bin", "files", "kubeconfig", "logs"}  # an instance's directory lies beside these
 
 
 class SceneError(OutrigError):

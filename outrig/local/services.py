@@ -1,18 +1,21 @@
-"""A service and its deployments, and the decision which tasks to start and stop. No I/O: time comes as an argument."""
+"""A service, its deployments and what they have been through. No I/O: moments come as arguments, or from the clock."""
 
-import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from outrig.local.definition import Definition
+from outrig.local.service_registry import Registry
 from outrig.local.tasks import Place, Task
 
 STEADY_AFTER = 10.0
+PROVEN_AFTER = 1.0  # ECS waits 40 s
 _LONGEST_PAUSE = 60.0
 _EVENTS_KEPT = 100
+
+Rollout = Literal["IN_PROGRESS", "COMPLETED", "FAILED"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +26,33 @@ class Network:
     zone: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class CircuitBreaker:
+    """Whether a deployment gives up when its tasks keep failing, and whether the last good one comes back then."""
+
+    enable: bool = False
+    rollback: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class Deployment:
-    """One task definition being rolled out. `retry_at` is on the engine's monotonic clock, in seconds."""
+    """One task definition being rolled out. `retry_at` is on the engine's monotonic clock, in seconds.
+
+    `failed_tasks` counts tasks that ended early or failed their health check, until one has lived.
+    """
 
     definition: Definition
     id: str = field(default_factory=lambda: f"ecs-svc/{secrets.randbelow(10**19):019d}")
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     updated_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    rollout: Rollout = "IN_PROGRESS"
+    rollout_reason: str = ""
     failed_tasks: int = 0
     failures_in_a_row: int = 0
     retry_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.rollout_reason = self.rollout_reason or f"ECS deployment {self.id} in progress."
 
     def task_ended_early(self, now: float) -> None:
         """Hold back the next start: at once after the first failure, then ever longer, as ECS throttles.
@@ -46,8 +65,12 @@ class Deployment:
             self.retry_at = now + pause_after(self.failures_in_a_row)
 
     def task_lived(self) -> None:
-        self.failures_in_a_row = 0
+        self.failed_tasks = self.failures_in_a_row = 0
         self.retry_at = 0.0
+
+    def turn(self, rollout: Rollout, reason: str) -> None:
+        self.rollout, self.rollout_reason = rollout, reason
+        self.updated_at = datetime.now(UTC)
 
 
 @dataclass(slots=True, eq=False)
@@ -59,9 +82,12 @@ class Service:
     desired: int
     deployments: list[Deployment]
     networks: list[Network]
+    registry: Registry | None = None
     launch_type: str = "FARGATE"
     minimum_percent: int = 100
     maximum_percent: int = 200
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    last_completed: Deployment | None = None
     execute_command: bool = False
     propagate_tags: str = "NONE"
     tags: list[dict[str, str]] = field(default_factory=list)
@@ -90,38 +116,6 @@ class Service:
         self.deployments = [one for one in self.deployments if one is self.primary or one.id in used]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to do now: how many tasks of the primary deployment to start, and which tasks to stop."""
-
-    start: int
-    stop: list[Task]
-
-
 def pause_after(failures: int) -> float:
     """Seconds before the next start after that many failures in a row."""
     return 0.0 if failures <= 1 else min(0.5 * 2 ** (failures - 2), _LONGEST_PAUSE)
-
-
-def plan(service: Service, tasks: Sequence[Task], *, now: float) -> Plan:
-    """The next step of a rolling deployment: new tasks first, old ones leave as new ones serve.
-
-    `tasks` are the service's own. The bounds are those of `deploymentConfiguration`: the number serving stays at or
-    above the minimum, the number alive at or below the maximum.
-    """
-    live = [task for task in tasks if task.desired_status == "RUNNING"]
-    new = [task for task in live if task.request.deployment == service.primary.id]
-    old = [task for task in live if task.request.deployment != service.primary.id]
-    room = service.desired * service.maximum_percent // 100 - len(live)
-    missing = service.desired - len(new)
-    start = max(0, min(missing, room)) if now >= service.primary.retry_at else 0
-    surplus = sorted(new, key=lambda task: task.serving)[: max(0, -missing)]
-    serving = sum(task.serving for task in live) - sum(task.serving for task in surplus)
-    return Plan(start, surplus + _leaving(service, old, serving=serving))
-
-
-def _leaving(service: Service, old: Sequence[Task], *, serving: int) -> list[Task]:
-    spare = max(0, serving - math.ceil(service.desired * service.minimum_percent / 100))
-    idle = [task for task in old if not task.serving]
-    busy = [task for task in old if task.serving]
-    return idle + busy[:spare]

@@ -59,7 +59,7 @@ class Stage:
     def step_environment(self) -> dict[str, str]:
         """This process's environment, with AWS, `KUBECONFIG` and the interpreter's programs in front."""
         environment = {**neutral(os.environ), **self.emulator.aws_environment()}
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', os.defpath)}"
+        environment["PATH"] = self.emulator.search_path(environment.get("PATH", os.defpath))
         if self.scene.kubeconfig:
             environment["KUBECONFIG"] = self.scene.kubeconfig
         return environment

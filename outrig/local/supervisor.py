@@ -63,16 +63,21 @@ class Supervisor:
         try:
             await container.start(self._containers)
         except DependencyFailed as failure:
-            self._stop(str(failure))
+            self._not_started(container, str(failure))
             return
         except (OSError, KeyError) as error:
-            container.give_up(str(error))
-            self._stop(f"CannotStartContainerError: {container.name}: {error}")
+            self._not_started(container, f"CannotStartContainerError: {container.name}: {error}")
             return
         self._spawn(container.watch_health())
         await container.wait_exited()
         if container.order.essential:
             self._stop(ESSENTIAL_EXITED)
+
+    def _not_started(self, container: Container, reason: str) -> None:
+        """The task's end is told first: with its last container accounted for it would count as running."""
+        if container.order.essential:
+            self._stop(reason)
+        container.give_up(reason)
 
     async def _keep_running(self, container: Container) -> None:
         """An instance's process: started again whenever it ends, ever more slowly if it ends at once."""
@@ -118,7 +123,8 @@ class Supervisor:
             case "execute":
                 container = self._containers[str(message["container"])]
                 command = cast("list[str]", message["command"])
-                self._spawn(execute(children, container.order, command, descriptors))
+                terminal = bool(message.get("terminal"))
+                self._spawn(execute(children, container.order, command, descriptors, terminal=terminal))
             case _:
                 close_all(descriptors)
 

@@ -73,6 +73,7 @@ class TaskContainer:
     exit_code: int | None = None
     reason: str = ""
     started_at: datetime | None = None
+    health_since: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -81,7 +82,10 @@ class TaskContainer:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """One task, living or stopped. `channel` leads to its supervisor while that lives."""
+    """One task, living or stopped. `channel` leads to its supervisor while that lives.
+
+    `proven` is the engine's note that the task has run for long enough to be counted on without a health check.
+    """
 
     place: Place
     definition: Definition
@@ -100,6 +104,7 @@ class Task:
     started_at: datetime | None = None
     stopping_at: datetime | None = None
     stopped_at: datetime | None = None
+    proven: bool = False
 
     @property
     def arn(self) -> str:
@@ -110,6 +115,10 @@ class Task:
         return self.request.overrides.role_arn or self.definition.role_arn
 
     @property
+    def execution_role_arn(self) -> str | None:
+        return self.request.overrides.execution_role_arn or self.definition.execution_role_arn
+
+    @property
     def health(self) -> str:
         """ECS counts essential containers with a health check; with none of them the answer is UNKNOWN."""
         found = {c.health for c in self.containers if c.definition.health and c.definition.essential}
@@ -118,12 +127,29 @@ class Task:
         return "HEALTHY" if found == {"HEALTHY"} else "UNKNOWN"
 
     @property
+    def unhealthy(self) -> bool:
+        """Whether it is meant to run and its health checks have given up on it."""
+        return self.desired_status == "RUNNING" and self.health == "UNHEALTHY"
+
+    @property
+    def checked(self) -> bool:
+        """Whether its health is known from an essential container's check."""
+        return any(one.definition.health and one.definition.essential for one in self.containers)
+
+    @property
     def serving(self) -> bool:
-        """Whether a deployment may count on it."""
-        healthy = self.health == "HEALTHY" or not any(
-            c.definition.health and c.definition.essential for c in self.containers
-        )
-        return self.last_status == "RUNNING" and self.desired_status == "RUNNING" and healthy
+        """Whether it runs, is to go on running, and is healthy as far as is known."""
+        wanted = self.last_status == "RUNNING" and self.desired_status == "RUNNING"
+        return wanted and (self.health == "HEALTHY" or not self.checked)
+
+    @property
+    def counted(self) -> bool:
+        """Whether a deployment may count on it: without a health check it has to have run for a while."""
+        return self.serving and (self.checked or self.proven)
+
+    def age(self, now: datetime) -> float:
+        """Seconds since it was first RUNNING; 0 before."""
+        return (now - self.started_at).total_seconds() if self.started_at else 0.0
 
     def container(self, name: str) -> TaskContainer | None:
         return next((container for container in self.containers if container.name == name), None)

@@ -37,7 +37,7 @@ def test_the_real_client_drives_a_service_from_beginning_to_end(cloud: Lab) -> N
     described = cloud.api.describe_services(cluster="demo", services=["web", "ghost"])
     assert described["services"][0]["taskDefinition"] == definition
     assert described["services"][0]["runningCount"] == described["services"][0]["deployments"][0]["desiredCount"] == 1
-    assert described["services"][0]["deployments"][0]["rolloutState"] == "COMPLETED"
+    eventually(lambda: cloud.service("web")["deployments"][0]["rolloutState"] == "COMPLETED")
     assert described["failures"][0]["reason"] == "MISSING"
     (arn,) = cloud.aws("ecs", "list-tasks", "--cluster", "demo", "--service-name", "web")["taskArns"]
     cloud.aws("ecs", "stop-task", "--cluster", "demo", "--task", arn, "--reason", "enough")
@@ -181,6 +181,7 @@ def test_a_service_whose_tasks_end_at_once_keeps_trying_and_says_so(cloud: Lab) 
     service = cloud.api.describe_services(cluster="demo", services=["broken"])["services"][0]
     assert service["deployments"][0]["failedTasks"] >= 3
     assert service["deployments"][0]["rolloutState"] == "IN_PROGRESS"
+    eventually(lambda: "unable to consistently start" in str(cloud.service("broken")["events"]))
     cloud.delete_service("broken")
 
 

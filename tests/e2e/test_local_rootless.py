@@ -84,6 +84,8 @@ def test_an_ordinary_user_runs_tasks_and_leaves_nothing(home: Path) -> None:
 
     (task,) = eventually(running)
     assert outrig_local("exec", "--dir", str(directory), "app", "--", "sh", "-c", "exit 9").returncode == 9
+    named = outrig_local("exec", "--dir", str(directory), "app", "--", "getent", "hosts", "ip-10-7-1-99.ec2.internal")
+    assert named.stdout.split()[:1] == ["10.7.1.99"]
     assert "user '1337' ignored" in outrig_local("logs", "--dir", str(directory), "app").stdout
     assert outrig_local("down", "--dir", str(directory)).stdout == "ended\n"
     assert not processes_of(directory)

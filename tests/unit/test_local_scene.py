@@ -37,7 +37,7 @@ def test_an_empty_scene_is_an_emulator_alone(tmp_path: Path) -> None:
         ("instances: {a: {address: nonsense, command: [x]}}", "instances.a.address"),
         ("instances: {a: {address: 10.7.0.9, command: []}}", "instances.a.command"),
         ("instances: {a: {address: 10.7.0.9, command: [x]}, b: {address: 10.7.0.9, command: [x]}}", "share 10.7.0.9"),
-        ("instances: {logs: {address: 10.7.0.9, command: [x]}}", "is not files or kubeconfig or logs"),
+        ("instances: {logs: {address: 10.7.0.9, command: [x]}}", "is not bin or files or kubeconfig or logs"),
         ("instances: {../up: {address: 10.7.0.9, command: [x]}}", "letters, digits and '-'"),
         ("images: [", "cannot be read"),
         ("- a\n- b", "document"),

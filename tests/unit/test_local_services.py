@@ -3,7 +3,8 @@
 import pytest
 
 from outrig.local.definition import ContainerDefinition, Definition
-from outrig.local.services import Deployment, Network, Service, pause_after, plan
+from outrig.local.planning import plan
+from outrig.local.services import Deployment, Network, Service, pause_after
 from outrig.local.tasks import Attachment, Place, Request, Task, TaskContainer
 
 PLACE = Place("123456789012", "us-east-1", "demo")
@@ -22,7 +23,7 @@ def a_task(service: Service, deployment: Deployment, status: str = "RUNNING") ->
     request = Request("service:web", service=service.arn, deployment=deployment.id)
     task = Task(PLACE, DEFINITION, Attachment("10.7.1.1", "us-east-1a", "subnet-1"), request)
     task.containers = [TaskContainer(CONTAINER)]
-    task.last_status = status
+    task.last_status, task.proven = status, True
     return task
 
 
@@ -54,6 +55,32 @@ def test_the_maximum_percent_bounds_what_is_alive() -> None:
     service.deployments.insert(0, Deployment(DEFINITION))
     step = plan(service, old, now=0)
     assert (step.start, step.stop) == (0, old)
+
+
+def test_old_tasks_stay_while_there_is_room_for_new_ones_whatever_the_minimum() -> None:
+    service = a_service(4, minimum_percent=0, maximum_percent=200)
+    old = [a_task(service, service.primary) for _ in range(4)]
+    service.deployments.insert(0, Deployment(DEFINITION))
+    step = plan(service, old, now=0)
+    assert (step.start, step.stop) == (4, [])
+
+
+def test_starting_tasks_of_a_deployment_that_was_overtaken_go_at_once() -> None:
+    service = a_service(1)
+    serving = a_task(service, service.primary)
+    service.deployments.insert(0, Deployment(DEFINITION))
+    starting = a_task(service, service.primary, "PENDING")
+    service.deployments.insert(0, Deployment(DEFINITION))
+    assert plan(service, [serving, starting], now=0).stop == [starting]
+
+
+def test_a_task_that_has_only_just_started_replaces_nobody() -> None:
+    service = a_service(1)
+    old = a_task(service, service.primary)
+    service.deployments.insert(0, Deployment(DEFINITION))
+    new = a_task(service, service.primary)
+    new.proven = False
+    assert plan(service, [old, new], now=0).stop == []
 
 
 def test_no_task_is_started_before_its_back_off_ends() -> None:
