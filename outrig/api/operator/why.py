@@ -1,0 +1,64 @@
+"""`GET /outrig/v1/why`: what would become of a call.
+
+In: `source` and `target`, perhaps `via` and `namespace`. Out: an Explanation document (`outrig.why.document`). Whoever
+may read resources may ask. Refuses, as a Status, what is no question: 400.
+"""
+
+from typing import Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from outrig.api.kube.access import may
+from outrig.api.kube.answers import answer
+from outrig.api.kube.callers import Authenticate
+from outrig.api.kube.edge import Answering
+from outrig.api.kube.statuses import Subject, bad_request, forbidden, method_not_allowed
+from outrig.why import Asked, BadQuestion, Explanation
+from outrig.why.document import document_of
+
+PATH: Final = "/outrig/v1/why"
+_REQUIRED: Final = ("source", "target")
+_KNOWN: Final = (*_REQUIRED, "via", "namespace")
+_SUBJECT: Final = Subject("outrig.dev", "why")
+
+
+class Witness(Protocol):
+    """Who answers."""
+
+    async def explain(self, asked: Asked) -> Explanation:
+        """Raises BadQuestion, Unavailable."""
+        ...
+
+
+def why_route(witness: Witness, authenticate: Authenticate) -> Route:
+    """The route."""
+
+    async def respond(request: Request) -> Response:
+        caller = await authenticate(request.scope)
+        if request.method not in ("GET", "HEAD"):
+            raise method_not_allowed(_SUBJECT)
+        if not may(caller, "get"):
+            raise forbidden(_SUBJECT, f'User "{caller.name}" cannot get path "{PATH}"')
+        asked = _asked(request)
+        try:
+            return answer(document_of(await witness.explain(asked)))
+        except BadQuestion as error:
+            raise bad_request(str(error)) from None
+
+    return Route(PATH, Answering(respond))
+
+
+def _asked(request: Request) -> Asked:
+    """The question in a query. Raises ApiError (400)."""
+    query = request.query_params
+    for name, _ in query.multi_items():
+        if name not in _KNOWN:
+            raise bad_request(f"unknown parameter {name!r}; known: {', '.join(_KNOWN)}")
+        if len(query.getlist(name)) > 1:
+            raise bad_request(f"parameter {name!r} is there twice")
+    for name in _REQUIRED:
+        if not query.get(name):
+            raise bad_request(f"parameter {name!r} is missing")
+    return Asked(**{name: query[name] for name in _KNOWN if name in query})

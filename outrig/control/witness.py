@@ -1,0 +1,127 @@
+"""Answers questions about calls (`outrig.why`) from what this control plane has at the moment.
+
+In: a question as it was typed. Out: an explanation. The mesh is the one whose state the proxies were last given; what
+is known of each workload is what its entry's status says, and what its proxy refuses.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from typing import Final, Protocol
+
+from outrig.compile import MeshIndex
+from outrig.control.status import entry_key
+from outrig.dialects.conditions import AGENT_CONNECTED, PROGRAMMED, READY, condition_of
+from outrig.dialects.istio.registered_entry import GROUP_ANNOTATION
+from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY, is_registered
+from outrig.dialects.onboarding.registration import task_arn_of
+from outrig.dialects.onboarding.workload_auto_registration import WORKLOAD_AUTO_REGISTRATION
+from outrig.model import Import, WorkloadId
+from outrig.resources import Key, Resource
+from outrig.snapshot import ProxyId
+from outrig.store.protocol import Query, Store
+from outrig.why import (
+    Asked,
+    BadQuestion,
+    Candidate,
+    Explanation,
+    Known,
+    Observation,
+    Observed,
+    Question,
+    Refusal,
+    choose,
+    explain,
+    parse_call,
+    parse_via,
+)
+from outrig.xds.subscription import Rejection
+
+_ASKED_FOR: Final = Query(kinds=tuple((kind.group, kind.name) for kind in (WORKLOAD_ENTRY, WORKLOAD_AUTO_REGISTRATION)))
+Refusals = Callable[[ProxyId], tuple[Rejection, ...]]
+
+
+class World(Protocol):
+    """The meshes, as their proxies are given them."""
+
+    def mesh_of(self, origin: Key) -> MeshIndex:
+        """The mesh that a resource belongs to."""
+        ...
+
+
+class Witness:
+    """`refusals`: what a proxy refuses now."""
+
+    def __init__(self, store: Store, world: World, refusals: Refusals) -> None:
+        self._store, self._world, self._refusals = store, world, refusals
+
+    async def explain(self, asked: Asked) -> Explanation:
+        """What would become of the call. Raises BadQuestion, Unavailable."""
+        call, via = parse_call(asked.target), parse_via(asked.via)
+        found = _Observations((await self._store.list(_ASKED_FOR)).items, self._refusals)
+        name = asked.source.rpartition("/")[2]
+        candidates = found.candidates(name, self._behind(name, found))
+        chosen = choose(asked.source, candidates, namespace=asked.namespace)
+        namespace, _, entry = chosen.id.partition("/")
+        mesh = self._world.mesh_of(entry_key(namespace, entry))
+        if chosen.id not in mesh.workloads:
+            hint = "an entry needs an IP address; one that was made just now takes a moment"
+            raise BadQuestion(f"source {asked.source!r}", f"{chosen.id} is no member of the mesh", hint)
+        known = Known(mesh, mesh.workloads, found)
+        return explain(Question(mesh.workloads[chosen.id], call, via, chosen.among), known)
+
+    def _behind(self, name: str, of: Iterable[WorkloadId]) -> set[WorkloadId]:
+        """The workloads behind the services of a name, in the namespaces that have workloads."""
+        found: set[WorkloadId] = set()
+        for namespace in {id_.partition("/")[0] for id_ in of}:
+            mesh = self._world.mesh_of(entry_key(namespace, ""))
+            for service in mesh.services_for(Import(namespace, "*")):
+                if service.origin.name == name:
+                    found |= {workload.id for workload in mesh.workloads_of(service)}
+        return found
+
+
+class _Observations(Mapping[WorkloadId, Observed]):
+    """What entries, registrations and proxies say of workloads; read only where somebody looks."""
+
+    def __init__(self, items: Sequence[Resource], refusals: Refusals) -> None:
+        self._entries = {_id(one): one for one in items if one.key.kind == WORKLOAD_ENTRY.name}
+        self._registrations = {_id(one): one for one in items if one.key.kind == WORKLOAD_AUTO_REGISTRATION.name}
+        self._refusals = refusals
+
+    def __getitem__(self, id_: WorkloadId) -> Observed:
+        entry = self._entries[id_]
+        if not is_registered(entry):
+            return Observed()
+        ready, agent, programmed = (_observation(entry, one) for one in (READY, AGENT_CONNECTED, PROGRAMMED))
+        refused = tuple(Refusal(one.type_url, one.name, one.reason) for one in self._refusals(ProxyId(id_)))
+        return Observed(ready, agent, programmed, refused, _group(entry), self._task(id_))
+
+    def __iter__(self) -> Iterator[WorkloadId]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def candidates(self, name: str, behind: Set[WorkloadId]) -> Iterator[Candidate]:
+        """All workloads, as a name could mean them; `behind`: those behind services of that name."""
+        for id_, entry in self._entries.items():
+            names = frozenset({_group(entry), name if id_ in behind else ""} - {""})
+            ready = _observation(entry, READY) if name in names else None
+            yield Candidate(id_, ready is not None and ready.true is True, names, self._task(id_))
+
+    def _task(self, id_: WorkloadId) -> str:
+        """The id of the workload's ECS task; empty without one."""
+        registration = self._registrations.get(id_)
+        return task_arn_of(registration).rpartition("/")[2] if registration else ""
+
+
+def _group(entry: Resource) -> str:
+    return entry.annotations.get(GROUP_ANNOTATION, "")
+
+
+def _observation(entry: Resource, type_: str) -> Observation | None:
+    condition = condition_of(entry.status, type_)
+    return Observation(condition.status, condition.reason, condition.message) if condition else None
+
+
+def _id(resource: Resource) -> WorkloadId:
+    return WorkloadId(f"{resource.key.namespace}/{resource.key.name}")

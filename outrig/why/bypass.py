@@ -1,0 +1,73 @@
+"""Calls to an address that no listener for calls has: nothing redirects them, so they go past the proxy."""
+
+import ipaddress
+
+from outrig.envoy.handshake import Opening, chain_taking
+from outrig.model import Address, Workload
+from outrig.view import Inbound
+from outrig.view.binds import WILDCARDS, spoken
+from outrig.why.caller import Caller
+from outrig.why.explanation import Ending, Part, Step, Verdict
+from outrig.why.knowledge import Known
+from outrig.why.reception import demanded_by, listening_at
+from outrig.why.stages import Ended
+
+_PLAINTEXT = Opening((), http2=False)
+_BY_NAME = "call its service by name, through the proxy"
+
+
+def past_the_proxy(address: Address, caller: Caller, known: Known) -> Ended:
+    """What becomes of a connection to such an address: it is plaintext, and carries no identity."""
+    if address.port == 0:
+        return _nothing_there(address, caller)
+    if found := listening_at(address.host, address.port, known):
+        return _to_inbound(*found, known)
+    if any(_holds(one.target, address) for one in caller.view.inward.inbound):
+        return _application_itself(address, caller)
+    if ipaddress.ip_address(address.host).is_loopback:
+        return _nothing_there(address, caller)
+    there = known.at(address.host)
+    return _no_inbound(address, there, known) if there and there.proxied else _not_ours(address, there, known)
+
+
+def _holds(target: object, address: Address) -> bool:
+    return isinstance(target, Address) and target.port == address.port and target.host in {address.host} | WILDCARDS
+
+
+def _application_itself(address: Address, caller: Caller) -> Ended:
+    says = f"{spoken(address)} is the application itself: the call never leaves the task"
+    return Ended(Step(Part.LISTENER, Verdict.OK, says, resource=caller.sidecar), Ending.ANSWERED)
+
+
+def _nothing_there(address: Address, caller: Caller) -> Ended:
+    others = [one.listener for one in caller.view.outward.listeners]
+    notes = (f"it listens at {', '.join(others)}" if others else "it listens nowhere for calls",)
+    says = f"nothing of the proxy listens at {spoken(address)}"
+    do = "connect to that" if len(others) == 1 else "connect to one of these"
+    return Ended(
+        Step(Part.LISTENER, Verdict.STOPS, says, "", caller.sidecar, notes, do if others else ""), Ending.REFUSED
+    )
+
+
+def _not_ours(address: Address, receiver: Workload | None, known: Known) -> Ended:
+    whose = f"that of {known.name(receiver)}, which has no proxy" if receiver else "no workload's of the mesh"
+    says = f"{spoken(address)} is {whose}: the call goes past the proxy, and what it meets is not known here"
+    return Ended(Step(Part.LISTENER, Verdict.DOUBTFUL, says, do=_BY_NAME), Ending.NOT_KNOWN)
+
+
+def _no_inbound(address: Address, receiver: Workload, known: Known) -> Ended:
+    whose = f"{spoken(address)} is that of {known.name(receiver)}"
+    says = f"{whose}, whose proxy does not listen there: the call goes past the mesh"
+    return Ended(Step(Part.LISTENER, Verdict.DOUBTFUL, says, "", str(receiver.origin), do=_BY_NAME), Ending.NOT_KNOWN)
+
+
+def _to_inbound(receiver: Workload, inbound: Inbound, known: Known) -> Ended:
+    """A program that connects to a receiving proxy directly, in plaintext."""
+    says = f"{inbound.listener} of {known.name(receiver)} is called past the own proxy, in plaintext"
+    demand = demanded_by(receiver, inbound.port, known)
+    mesh = known.mesh
+    if chain_taking(_PLAINTEXT, mesh.name, mesh.domain, inbound=inbound) is None:
+        step = Step(Part.LISTENER, Verdict.STOPS, says, inbound.listener, demand.resource, (demand.says,), _BY_NAME)
+        return Ended(step, Ending.CUT)
+    step = Step(Part.LISTENER, Verdict.DOUBTFUL, says, inbound.listener, demand.resource, (demand.says,), _BY_NAME)
+    return Ended(step, Ending.ANSWERED)

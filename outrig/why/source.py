@@ -1,0 +1,74 @@
+"""Which workload a source means: its name, a beginning of it, the group or service it is a member of, or its task.
+
+Refuses (OUT901) what means none, or several that are not members of one group or service.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from outrig.errors import did_you_mean
+from outrig.model import WorkloadId
+from outrig.why.question import BadQuestion
+
+_SHOWN: Final = 5  # how many names a refusal lists
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A workload that may be meant. `member_of`: the names of its group and services; `task`: its ECS task's id."""
+
+    id: WorkloadId
+    ready: bool = True
+    member_of: frozenset[str] = frozenset()
+    task: str = ""
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace."""
+        return self.id.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The name of its WorkloadEntry."""
+        return self.id.partition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The workload that is meant; `among`: how many the source names, all of them as good as this one."""
+
+    id: WorkloadId
+    among: int = 1
+
+
+def choose(source: str, candidates: Iterable[Candidate], *, namespace: str = "") -> Chosen:
+    """The workload that a source names. Without a namespace, in it or given, all are searched. Raises BadQuestion."""
+    before, slash, after = source.partition("/")
+    wanted, name = (before, after) if slash else (namespace, source)
+    here = sorted((one for one in candidates if wanted in ("", one.namespace)), key=lambda one: one.id)
+    if not name:
+        raise BadQuestion(f"source {source!r}", "names no workload", _FORMS)
+    exact = [one for one in here if name in (one.name, one.task)]
+    members = [one for one in here if name in one.member_of]
+    beginning = [one for one in here if one.name.startswith(name) or one.task.startswith(name)]
+    if len(exact) == 1:
+        return Chosen(exact[0].id)
+    if members and len({one.namespace for one in members}) == 1:
+        return Chosen(min(members, key=lambda one: not one.ready).id, len(members))
+    return _only(exact or members or beginning, source, here)
+
+
+_FORMS: Final = "give a WorkloadEntry (namespace/name or a beginning), a WorkloadGroup, a Service or a task id"
+
+
+def _only(found: Sequence[Candidate], source: str, here: Sequence[Candidate]) -> Chosen:
+    place = f"source {source[:80]!r}"
+    if len(found) == 1:
+        return Chosen(found[0].id)
+    if found:
+        listed = ", ".join(one.id for one in found[:_SHOWN])
+        raise BadQuestion(place, f"could be {len(found)} workloads: {listed}{', …' * (len(found) > _SHOWN)}", _FORMS)
+    known = {name for one in here for name in one.member_of or (one.id,)}
+    guess = did_you_mean(source.rpartition("/")[2], known) if known else "no workload is known"
+    raise BadQuestion(place, "names no workload that is known", guess)
