@@ -1,9 +1,9 @@
 """The use case: discovery, challenge, join, renewal.
 
 Order: what costs us least first, and nothing that costs anybody else before all of that. The nonce is used up before
-AWS is asked, so a captured proof can make nobody work twice, whatever becomes of the first attempt. What a join
-changes (registration, entry, issued certificates) is one transaction. Renewal is the same join: identity is checked
-in full and without caches; only the OnboardingPolicies are not asked again about a task they have let in.
+AWS or an issuer is asked, so a captured proof can make nobody work twice, whatever becomes of the first attempt. What
+a join changes (registration, entry, issued certificates) is one transaction. Renewal is the same join: identity is
+checked in full and without caches; only the OnboardingPolicies are not asked again about a workload they have let in.
 """
 
 import secrets
@@ -14,15 +14,17 @@ from datetime import datetime
 
 from outrig import __version__
 from outrig.admission import audit
+from outrig.admission.addresses import choose_address
 from outrig.admission.denials import Denials
 from outrig.admission.enrolment import Enrolled, Newcomer, enrol, group_key
-from outrig.admission.form import VERSION, Wanted, check_request
-from outrig.admission.ports import Attestor, Authorities, Peer
+from outrig.admission.form import VERSION, check_request
+from outrig.admission.ports import Authorities, Peer, TaskAttestor, TokenAttestor
+from outrig.admission.probing import probe_of
+from outrig.admission.proofs import Proof, Proofs
+from outrig.admission.proven import Proven
 from outrig.admission.rate import Buckets, network_of
-from outrig.admission.refusals import AddressRefused, CsrRefused, NonceRefused, NotNow, Refused, TooMany
+from outrig.admission.refusals import CsrRefused, NonceRefused, NotNow, Refused, TooMany
 from outrig.admission.settings import AdmissionSettings
-from outrig.attest.evidence import Evidence
-from outrig.attest.task import VerifiedTask
 from outrig.ca import csr as requests
 from outrig.ca.csr import PublicKey
 from outrig.store.protocol import AlreadyExists, Conflict, Store, Unavailable
@@ -30,12 +32,19 @@ from outrig.wire.join import Challenge, Discovery, JoinRequest, JoinResponse
 
 
 class Admission:
-    """Lets tasks in. All of its state is in the store, but for the counting of requests."""
+    """Lets workloads in. All of its state is in the store, but for the counting of requests."""
 
     def __init__(
-        self, settings: AdmissionSettings, *, store: Store, attestor: Attestor, authorities: Authorities
+        self,
+        settings: AdmissionSettings,
+        *,
+        store: Store,
+        attestor: TaskAttestor,
+        tokens: TokenAttestor,
+        authorities: Authorities,
     ) -> None:
-        self._settings, self._store, self._attestor, self._authorities = settings, store, attestor, authorities
+        self._settings, self._store, self._authorities = settings, store, authorities
+        self._proofs = Proofs(attestor, tokens, authorities.audience)
         self._denials = Denials(store, settings)
         self._rate = Buckets(settings.rate, settings.burst)
         self._renewals = Buckets(settings.task_rate, settings.task_burst)
@@ -58,21 +67,20 @@ class Admission:
         return Challenge(nonce, self._authorities.audience, int(lifetime.total_seconds()))
 
     async def join(self, request: JoinRequest, peer: Peer, now: datetime) -> JoinResponse:
-        """Register the task that is calling and give it certificates. Raises Refused."""
+        """Register the workload that is calling and give it certificates. Raises Refused."""
         self._slow_down(peer)
         async with self._reporting(request, now):
             wanted = check_request(request)
-            evidence = Evidence(request.aws, request.ecs, wanted.csr, self._authorities.audience)
-            self._attestor.check(evidence, now)
+            proof = self._proofs.read(request, wanted.csr, now)
             key = self._read_key(wanted.csr)
-            known = await self._use_nonce(request, now)
+            known = await self._use_nonce(proof, now)
             if known:
-                self._slow_down_renewal(request, peer)
-            task = await self._attestor.verify(evidence, fresh=known)
-        async with self._reporting(request, now, task=task):
-            self._check_addresses(wanted, task, peer=peer)
+                self._slow_down_renewal(proof, peer)
+            proven = await proof.verify(now, fresh=known)
+        async with self._reporting(request, now, proven=proven):
+            reach = choose_address(wanted, proven, peer, from_peer=self._settings.require_peer_address)
             holder = self._authorities.identify(peer.certificate, now) if peer.certificate else None
-            newcomer = Newcomer(request, wanted, task, key, requests.key_hash(key), holder)
+            newcomer = Newcomer(request, wanted, proven, reach, key, requests.key_hash(key), holder)
             async with self._store.transaction() as tx:
                 enrolled = await enrol(tx, newcomer, authorities=self._authorities, now=now)
         audit.admitted(newcomer, enrolled)
@@ -80,7 +88,7 @@ class Admission:
 
     @asynccontextmanager
     async def _reporting(
-        self, request: JoinRequest, now: datetime, *, task: VerifiedTask | None = None
+        self, request: JoinRequest, now: datetime, *, proven: Proven | None = None
     ) -> AsyncIterator[None]:
         """Whatever is refused within is logged, and told to the namespace; the store's troubles become refusals."""
         try:
@@ -91,17 +99,17 @@ class Admission:
         except TooMany:
             raise
         except Refused as refused:
-            audit.refused(request, refused, task=task)
-            who = f"{task.account}/{task.role_name}" if task else ""
+            audit.refused(request, refused, proven=proven)
+            who = proven.account if proven else ""
             await self._denials.record(group_key(request), refused, who=who, now=now)
             raise
 
     def _slow_down(self, peer: Peer) -> None:
         _take(self._rate, network_of(peer.ip), "this address asks too often")
 
-    def _slow_down_renewal(self, request: JoinRequest, peer: Peer) -> None:
-        """The task is only claimed yet; with the address in the name, nobody elsewhere can use up its renewals."""
-        _take(self._renewals, f"{network_of(peer.ip)} {request.ecs.task_arn}", "this task renews too often")
+    def _slow_down_renewal(self, proof: Proof, peer: Peer) -> None:
+        """The workload is only claimed yet; with the address in the name, nobody elsewhere can use up its renewals."""
+        _take(self._renewals, f"{network_of(peer.ip)} {proof.claimed}", "this workload renews too often")
 
     def _read_key(self, csr: bytes) -> PublicKey:
         try:
@@ -112,19 +120,12 @@ class Admission:
             raise CsrRefused("csr", "its key is an authority's", "make a key of its own")
         return key
 
-    async def _use_nonce(self, request: JoinRequest, now: datetime) -> bool:
-        """Use it up; gives whether the claimed task holds certificates already. Raises NonceRefused."""
+    async def _use_nonce(self, proof: Proof, now: datetime) -> bool:
+        """Use it up; gives whether the claimed workload holds certificates already. Raises NonceRefused."""
         async with self._store.transaction() as tx:
-            if not await tx.consume_nonce(request.aws.nonce, now):
-                raise NonceRefused("aws.nonce", "is unknown, used or expired", "ask for a new challenge", retry_after=1)
-            return bool(await tx.live_keys(request.ecs.task_arn, now))
-
-    def _check_addresses(self, wanted: Wanted, task: VerifiedTask, *, peer: Peer) -> None:
-        if task.address not in wanted.ips or not set(wanted.ips) <= set(task.addresses):
-            problem = f"{', '.join(wanted.ips) or 'none of type VPC'}: not the task's, which ECS says is {task.address}"
-            raise AddressRefused("addresses", problem, "advertise the address of the task's network interface")
-        if self._settings.require_peer_address and peer.ip not in task.addresses:
-            raise AddressRefused("", f"the connection comes from {peer.ip}, not from the task at {task.address}")
+            if not await tx.consume_nonce(proof.nonce, now):
+                raise NonceRefused("nonce", "is unknown, used or expired", "ask for a new challenge", retry_after=1)
+            return bool(await tx.live_keys(proof.claimed, now))
 
     def _response(self, enrolled: Enrolled, now: datetime) -> JoinResponse:
         registration, lifetime = (
@@ -143,6 +144,7 @@ class Admission:
             workload_chain=enrolled.workload.chain,
             xds_port=self._settings.xds_port,
             xds_host=self._settings.xds_host,
+            probe=probe_of(registration),
             expires_in=seconds,
             renew_in=max(1, seconds // 2),
         )

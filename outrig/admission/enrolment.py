@@ -1,58 +1,67 @@
 """What a join changes, in one transaction: the registration, its WorkloadEntry, the certificates on record.
 
-In: a caller whose identity is proven. Refused: unknown groups, callers no OnboardingPolicy lets in, and a second key
-for a task. A task that comes back with its live key, or with its live control identity, is a renewal: it keeps the
-group as it was when it joined, and OnboardingPolicies are not asked again.
+In: a caller whose identity is proven. Refused: unknown groups, callers no OnboardingPolicy lets in, a second key for a
+workload, a token that has let another key in, labels that the group declares itself. A workload that comes back with
+its live key, or with its live control identity, is a renewal: it keeps the group as it was when it joined, and
+OnboardingPolicies are not asked again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from outrig.admission.addresses import Reach
 from outrig.admission.form import Wanted
 from outrig.admission.ports import Authorities
-from outrig.admission.refusals import GroupUnknown, KeyPinned, KeyReused, PolicyRefused, RegistrationTaken
-from outrig.attest.task import VerifiedTask
+from outrig.admission.proven import Proven
+from outrig.admission.refusals import (
+    Banned,
+    GroupUnknown,
+    KeyPinned,
+    KeyReused,
+    LabelRefused,
+    PolicyRefused,
+    RegistrationTaken,
+    TokenUsed,
+)
+from outrig.attest.token import LEEWAY
 from outrig.ca.authority import Issued
 from outrig.ca.csr import PublicKey
 from outrig.ca.peers import ControlPeer
+from outrig.dialects.bans import banned_in
 from outrig.dialects.core.namespace import mesh_of
 from outrig.dialects.istio.identity import DEFAULT_ACCOUNT
 from outrig.dialects.istio.registered_entry import Joined, registered_entry
-from outrig.dialects.istio.workload_group import WORKLOAD_GROUP, WorkloadGroupBody
-from outrig.dialects.onboarding.decision import AwsTask, decide
+from outrig.dialects.istio.workload_group import WORKLOAD_GROUP, WorkloadGroupBody, group_labels
+from outrig.dialects.onboarding.decision import decide
+from outrig.dialects.onboarding.names import names_of
 from outrig.dialects.onboarding.onboarding_policy import ONBOARDING_POLICY
-from outrig.dialects.onboarding.registration import AgentReport, group_of, registration, registration_name
+from outrig.dialects.onboarding.registration import (
+    AgentReport,
+    group_of,
+    is_of,
+    registration,
+    registration_name,
+)
 from outrig.dialects.onboarding.workload_auto_registration import WORKLOAD_AUTO_REGISTRATION
 from outrig.dialects.schema import parse
 from outrig.resources import Key, Owner, Resource
-from outrig.store.protocol import Identity, Query, Transaction
+from outrig.store.protocol import AlreadyExists, Identity, Query, Transaction
 from outrig.wire.join import JoinRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A caller that has proven to be a task. `holder`: the registration whose control identity it connected with."""
+    """A caller that has proven who it is. `reach`: its addresses. `holder`: the registration whose control identity
+    it connected with."""
 
     request: JoinRequest
     wanted: Wanted
-    task: VerifiedTask
+    proven: Proven
+    reach: Reach
     key: PublicKey
     key_hash: str
     holder: ControlPeer | None
-
-    @property
-    def aws(self) -> AwsTask:
-        """The task as policies see it."""
-        task = self.task
-        return AwsTask(
-            partition=task.partition,
-            account=task.account,
-            region=task.region,
-            zone=task.zone,
-            cluster=task.cluster,
-            role_name=task.role_name,
-            task_id=task.task_id,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,8 @@ async def enrol(tx: Transaction, newcomer: Newcomer, *, authorities: Authorities
     await _check_key(tx, newcomer, held=held, now=now)
     policy = "" if held and await _is_live(tx, held, now=now) else await _policy(tx, newcomer)
     stored = await _refresh(tx, held, newcomer=newcomer) if held else await _create(tx, newcomer)
-    await _keep_entry(tx, stored, newcomer=newcomer, now=now)
+    said = held.spec["registration"] if held else None
+    await _keep_entry(tx, stored, newcomer=newcomer, now=now, anew=said != stored.spec["registration"])
     control, workload = _issue(stored, newcomer, authorities=authorities, mesh=mesh)
     for issued in (control, workload):
         await tx.add_identity(_row(issued, stored, newcomer=newcomer))
@@ -94,6 +104,8 @@ async def _mesh(tx: Transaction, newcomer: Newcomer, authorities: Authorities) -
     namespace = await tx.get(Key("", "Namespace", "", "", name))
     if namespace is None or namespace.deleting:
         raise GroupUnknown(f"Namespace {name}", "does not exist", "create it, or correct the agent's configuration")
+    if banned := banned_in(namespace) & names_of(newcomer.proven.caller):
+        raise Banned(f"Namespace {name}", f"{min(banned)} is banned", "ask who owns the namespace")
     if (mesh := mesh_of(namespace)) not in authorities.trust_domains:
         raise GroupUnknown(f"Namespace {name}", f"is in mesh {mesh!r}, which does not exist")
     return mesh
@@ -101,27 +113,41 @@ async def _mesh(tx: Transaction, newcomer: Newcomer, authorities: Authorities) -
 
 async def _registration(tx: Transaction, newcomer: Newcomer) -> Resource | None:
     group, kind = group_key(newcomer.request), WORKLOAD_AUTO_REGISTRATION
-    name = registration_name(group.name, newcomer.aws)
+    name = registration_name(group.name, newcomer.proven.caller)
     held = await tx.get(Key(kind.group, kind.name, "", group.namespace, name))
     if held and [owner.key for owner in held.owners] != [group]:
         raise RegistrationTaken(str(held.key), "belongs to another WorkloadGroup", "delete it, or rename the group")
+    if held and not is_of(held, newcomer.proven.caller):
+        raise RegistrationTaken(str(held.key), "belongs to another workload, whose name comes out the same")
     return held
 
 
 async def _check_key(tx: Transaction, newcomer: Newcomer, *, held: Resource | None, now: datetime) -> None:
     owner = await tx.task_of_key(newcomer.key_hash, now)
-    if owner not in (None, newcomer.task.task_arn):
-        raise KeyReused("csr", "its key belongs to another task", "make a key in each task", detail=str(owner))
-    pinned = await _pinned(tx, newcomer.task.task_arn, held=held, now=now)
-    if not pinned or newcomer.key_hash in pinned or _holds(newcomer.holder, held, pinned=pinned):
+    if owner not in (None, newcomer.proven.principal):
+        raise KeyReused("csr", "its key belongs to another workload", "make a key in each", detail=str(owner))
+    pinned = await _pinned(tx, newcomer.proven.principal, held=held, now=now)
+    known = newcomer.key_hash in pinned or _holds(newcomer.holder, held, pinned=pinned)
+    if pinned and not known:
+        hint = "renew with the key it joined with, or present its control identity; the old key expires by itself"
+        raise KeyPinned("csr", "this workload has joined with another key", hint)
+    await _spend(tx, newcomer, known=known)
+
+
+async def _spend(tx: Transaction, newcomer: Newcomer, *, known: bool) -> None:
+    """A token that has let a key in serves that key's holder only, so that a captured one opens nothing."""
+    if (once := newcomer.proven.once) is None:
         return
-    hint = "renew with the key the task joined with, or present its control identity; the old key expires by itself"
-    raise KeyPinned("csr", "this task has joined with another key", hint)
+    try:
+        await tx.add_nonce(f"token {once.digest}", once.expires + LEEWAY)
+    except AlreadyExists:
+        if not known:
+            raise TokenUsed("jwt.token", "it was used before", "wait for the next one; keep the agent's key") from None
 
 
-async def _pinned(tx: Transaction, task: str, *, held: Resource | None, now: datetime) -> frozenset[str]:
-    """The one key of the task: that of its newest certificate, while unexpired."""
-    live = await tx.live_keys(task, now)
+async def _pinned(tx: Transaction, principal: str, *, held: Resource | None, now: datetime) -> frozenset[str]:
+    """The one key of the workload: that of its newest certificate, while unexpired."""
+    live = await tx.live_keys(principal, now)
     issued = await tx.identities(held.uid) if held else ()
     return live & {issued[0].key_hash} or live if issued else live
 
@@ -137,9 +163,9 @@ async def _is_live(tx: Transaction, held: Resource, *, now: datetime) -> bool:
 async def _policy(tx: Transaction, newcomer: Newcomer) -> str:
     group = await _group(tx, newcomer)
     kind = ((ONBOARDING_POLICY.group, ONBOARDING_POLICY.name),)
-    decision = decide(await tx.list(Query(kinds=kind, namespace=group.key.namespace)), group, newcomer.aws)
+    decision = decide(await tx.list(Query(kinds=kind, namespace=group.key.namespace)), group, newcomer.proven.caller)
     if not decision.allowed:
-        problem = f"{decision.reason}: role {newcomer.task.role_name} of account {newcomer.task.account}"
+        problem = f"{decision.reason}: {newcomer.proven.shown}"
         raise PolicyRefused(str(group.key), problem, "ask who owns the namespace", detail=decision.nearest)
     return f"{decision.policy}[{decision.rule}]"
 
@@ -153,34 +179,50 @@ async def _group(tx: Transaction, newcomer: Newcomer) -> Resource:
 
 
 async def _create(tx: Transaction, newcomer: Newcomer) -> Resource:
-    return await tx.create(registration(await _group(tx, newcomer), newcomer.aws, _report(newcomer)))
+    return await tx.create(registration(await _group(tx, newcomer), newcomer.proven.caller, _report(newcomer)))
 
 
 async def _refresh(tx: Transaction, held: Resource, *, newcomer: Newcomer) -> Resource:
     """The registration with what the agent says of itself now; identity and snapshot of the group stay."""
-    said = registration(group_of(held), newcomer.aws, _report(newcomer)).spec["registration"]
+    said = registration(group_of(held), newcomer.proven.caller, _report(newcomer)).spec["registration"]
     return await tx.update(replace(held, body={"spec": {**held.spec, "registration": said}}))
 
 
 def _report(newcomer: Newcomer) -> AgentReport:
     request, wanted = newcomer.request, newcomer.wanted
-    addresses = tuple((address.ip, address.type) for address in wanted.addresses)
     return AgentReport(
-        request.agent_version, request.envoy_version, addresses, wanted.labels, connected_over=request.connected_over
+        request.agent_version,
+        request.envoy_version,
+        newcomer.reach.known,
+        wanted.labels,
+        connected_over=wanted.connected_over,
     )
 
 
-async def _keep_entry(tx: Transaction, stored: Resource, *, newcomer: Newcomer, now: datetime) -> None:
-    """There is a WorkloadEntry of this registration; an existing one stays as it is."""
+async def _keep_entry(tx: Transaction, stored: Resource, *, newcomer: Newcomer, now: datetime, anew: bool) -> None:
+    """There is a WorkloadEntry of this registration. `anew`: its agent says other things than before, so one that is
+    there follows that; its status stays."""
     owner = Owner(stored.key, stored.uid, f"{stored.key.group}/{WORKLOAD_AUTO_REGISTRATION.versions[0]}")
-    task = newcomer.task
-    joined = Joined(task.address, task.region, task.zone, newcomer.wanted.labels)
-    entry = registered_entry(group_of(stored), joined, owner=owner, now=now)
+    group, proven, labels = group_of(stored), newcomer.proven, newcomer.wanted.labels
+    _check_labels(group, labels)
+    reach = newcomer.reach
+    joined = Joined(reach.address, proven.region, proven.zone, labels, own_address=reach.own)
+    entry = registered_entry(group, joined, owner=owner, now=now)
     present = await tx.get(entry.key)
     if present is None:
         await tx.create(entry)
     elif owner.uid not in {one.uid for one in present.owners}:
         raise RegistrationTaken(str(entry.key), "was made by somebody else", "delete it")
+    elif anew:
+        await tx.update(replace(present, body=entry.body, labels=entry.labels, annotations=entry.annotations))
+
+
+def _check_labels(group: Resource, wanted: Mapping[str, str]) -> None:
+    """An agent adds labels; what its group declares, in whatever place, it cannot change."""
+    for label, value in group_labels(group).items():
+        if wanted.get(label, value) != value:
+            problem = f"the WorkloadGroup sets it to {value!r}, and the agent asks for {wanted[label]!r}"
+            raise LabelRefused(f"labels[{label}]", problem, "take it out of workload.labels")
 
 
 def _issue(stored: Resource, newcomer: Newcomer, *, authorities: Authorities, mesh: str) -> tuple[Issued, Issued]:
@@ -198,7 +240,7 @@ def _row(issued: Issued, stored: Resource, *, newcomer: Newcomer) -> Identity:
         serial=issued.serial,
         subject=issued.subject,
         registration=stored.uid,
-        task=newcomer.task.task_arn,
+        task=newcomer.proven.principal,
         key_hash=issued.key_hash,
         not_after=issued.not_after,
     )

@@ -15,6 +15,7 @@ from outrig.dialects import syntax
 from outrig.wire.join import HostAddress, JoinRequest
 
 VERSION = 1
+VPC, INTERNET = "VPC", "INTERNET"  # what a workload may be connected over, and its addresses be of
 _MOST_ADDRESSES = 16
 _MOST_LABELS = 64
 _AGENT_VERSION = re.compile(r"[A-Za-z0-9.+_/ -]{0,128}")
@@ -24,7 +25,10 @@ _RESERVED = ("istio.io", "kuma.io", "k8s.io", "kubernetes.io", "tetrate.io", "ou
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a caller asks for. `csr`: DER. `ips` are those of `addresses` of type VPC, in canonical spelling."""
+    """What a caller asks for. `csr`: DER. `ips` are those of `addresses` of type VPC, in canonical spelling.
+
+    `connected_over`: VPC or INTERNET.
+    """
 
     namespace: str
     group: str
@@ -32,6 +36,7 @@ class Wanted:
     addresses: tuple[HostAddress, ...]
     ips: tuple[str, ...]
     labels: Mapping[str, str]
+    connected_over: str
 
 
 def check_request(request: JoinRequest) -> Wanted:
@@ -41,8 +46,16 @@ def check_request(request: JoinRequest) -> Wanted:
     _check_names(request)
     _check_labels(request.labels)
     addresses = _addresses(request.addresses)
-    ips = tuple(address.ip for address in addresses if address.type == "VPC")
-    return Wanted(request.namespace, request.workload_group, _der(request.csr), addresses, ips, dict(request.labels))
+    ips = tuple(address.ip for address in addresses if address.type == VPC)
+    return Wanted(
+        namespace=request.namespace,
+        group=request.workload_group,
+        csr=_der(request.csr),
+        addresses=addresses,
+        ips=ips,
+        labels=dict(request.labels),
+        connected_over=request.connected_over,
+    )
 
 
 def _check_names(request: JoinRequest) -> None:
@@ -50,7 +63,7 @@ def _check_names(request: JoinRequest) -> None:
         raise Malformed("namespace", "is no namespace's name")
     if not syntax.is_dns_subdomain(request.workload_group):
         raise Malformed("workloadGroup", "is no WorkloadGroup's name")
-    if request.connected_over not in ("VPC", "INTERNET"):
+    if request.connected_over not in (VPC, INTERNET):
         raise Malformed("connectedOver", "is neither VPC nor INTERNET")
     for field, text in (("agentVersion", request.agent_version), ("envoyVersion", request.envoy_version)):
         if not _AGENT_VERSION.fullmatch(text):
@@ -75,7 +88,7 @@ def _addresses(given: tuple[HostAddress, ...]) -> tuple[HostAddress, ...]:
 
 
 def _address(given: HostAddress, place: str) -> HostAddress:
-    if given.type not in ("VPC", "INTERNET"):
+    if given.type not in (VPC, INTERNET):
         raise Malformed(f"{place}.type", "is neither VPC nor INTERNET")
     try:
         return HostAddress(str(ipaddress.ip_address(given.ip)), given.type)

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from outrig.attest.evidence import Evidence
 from outrig.attest.task import VerifiedTask
+from outrig.attest.token import Claimed, VerifiedToken
+from outrig.attest.tokens import TokenEvidence
 from outrig.ca.authority import Issued
 from outrig.ca.csr import PublicKey
 from outrig.ca.peers import ControlPeer
@@ -20,8 +22,8 @@ class Peer:
     certificate: str = ""
 
 
-class Attestor(Protocol):
-    """Knows who is calling. Both raise Refused."""
+class TaskAttestor(Protocol):
+    """Knows which task of ECS is calling. Both raise Refused."""
 
     def check(self, evidence: Evidence, now: datetime) -> None:
         """What can be judged without asking anybody."""
@@ -29,6 +31,18 @@ class Attestor(Protocol):
 
     async def verify(self, evidence: Evidence, *, fresh: bool) -> VerifiedTask:
         """The task that made the proof; `fresh`: nothing may come from a cache."""
+        ...
+
+
+class TokenAttestor(Protocol):
+    """Knows whom a token names. Both raise Refused."""
+
+    def check(self, evidence: TokenEvidence) -> Claimed:
+        """What can be judged without keys; gives what the token says of itself."""
+        ...
+
+    async def verify(self, evidence: TokenEvidence, now: datetime) -> VerifiedToken:
+        """The workload that the token names."""
         ...
 
 

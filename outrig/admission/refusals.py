@@ -65,6 +65,18 @@ class RegistrationTaken(Refused):
     code, status, proven = "OUT121", 409, True
 
 
+class TokenUsed(Refused):
+    """The token has let another key in."""
+
+    code, status, proven = "OUT124", 409, True
+
+
+class Banned(Refused):
+    """The caller is on the namespace's list of those who are shut out."""
+
+    code, proven = "OUT125", True
+
+
 class TooMany(Refused):
     """The address or the task asks too often, or all callers together do."""
 

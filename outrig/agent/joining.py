@@ -1,4 +1,4 @@
-"""One join: who the task is, a challenge, a proof bound to it and to the key, and an answer worth trusting.
+"""One join: who the workload is, a challenge, a proof bound to it and to the key, and an answer worth trusting.
 
 Renewal is the same again. What comes back is checked before a byte of it is written: certificates must be for our
 key, or the files of a running Envoy would be spoilt.
@@ -18,16 +18,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from outrig import __version__
 from outrig.agent.configuration import Onboarding
 from outrig.agent.control_plane import VERSION, Clock, ControlPlane, utc_now
+from outrig.agent.identity import Identity
 from outrig.agent.problems import BadAnswer
-from outrig.agent.setup import TaskAddress
-from outrig.agent.signing import prove
-from outrig.agent.task import Task, describe_task, fetch_credentials
-from outrig.wire.join import AwsProof, EcsTask, HostAddress, JoinRequest, JoinResponse
+from outrig.agent.task import Task
+from outrig.wire.join import HostAddress, JoinRequest, JoinResponse
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A join that succeeded: the control plane's answer, and the task it was made for."""
+    """A join that succeeded: the control plane's answer, and the workload it was made for."""
 
     response: JoinResponse
     task: Task
@@ -42,38 +41,36 @@ class Joins(Protocol):
 
 
 class Joiner:
-    """Joins as one task with one key, as often as asked."""
+    """Joins as one workload with one key, as often as asked."""
 
     def __init__(self, control_plane: ControlPlane, onboarding: Onboarding, *, key: ec.EllipticCurvePrivateKey,
-                 task: TaskAddress, envoy_version: str) -> None:  # fmt: skip
-        self._control_plane, self._onboarding, self._task = control_plane, onboarding, task
+                 identity: Identity, envoy_version: str) -> None:  # fmt: skip
+        self._control_plane, self._onboarding, self._identity = control_plane, onboarding, identity
         self._key, self._envoy_version = key, envoy_version
         self._discovered = False
         self.clock: Clock = utc_now
 
     async def join(self) -> Joined:
-        """One try. Raises the errors of `task`, of `control_plane`, and BadAnswer for an answer not worth trusting."""
+        """One try. Raises the errors of `identity` and `control_plane`, and BadAnswer for an answer not worth trust."""
         if not self._discovered:
             await self._control_plane.discover()
             self._discovered = True
-        task = await describe_task(self._task)
-        csr = signing_request(self._key)
-        credentials = await fetch_credentials(self._task)
+        task = await self._identity.describe()
+        bare = self._request(task, signing_request(self._key))
         challenge = await self._control_plane.challenge()
-        proof = prove(credentials, challenge, csr, region=task.region, now=self.clock().astimezone(UTC))
-        response = await self._control_plane.join(self._request(task, csr, proof))
+        request = await self._identity.prove(bare, challenge, task=task, now=self.clock().astimezone(UTC))
+        response = await self._control_plane.join(request)
         check(response, self._key.public_key(), self.clock())
         return Joined(response, task)
 
-    def _request(self, task: Task, csr: bytes, proof: AwsProof) -> JoinRequest:
+    def _request(self, task: Task, csr: bytes) -> JoinRequest:
+        """Without proof."""
         onboarding = self._onboarding
         return JoinRequest(
             version=VERSION,
             namespace=onboarding.namespace,
             workload_group=onboarding.workload_group,
             csr=base64.b64encode(csr).decode(),
-            aws=proof,
-            ecs=EcsTask(cluster=task.cluster, task_arn=task.arn),
             addresses=tuple(HostAddress(ip, "VPC") for ip in task.addresses),
             agent_version=__version__,
             envoy_version=self._envoy_version,
@@ -94,8 +91,11 @@ def check(response: JoinResponse, key: ec.EllipticCurvePublicKey, now: datetime)
         leaf = _certificates(name, chain)[0]
         if leaf.public_key() != key:
             raise BadAnswer(f"join answer {name}", "the certificate is for another key")
+        clock = f"this task's clock says {now:%Y-%m-%d %H:%M:%S} UTC; if that is wrong, so is this"
         if leaf.not_valid_after_utc <= now:
-            raise BadAnswer(f"join answer {name}", "the certificate has expired", "check this task's clock")
+            raise BadAnswer(f"join answer {name}", "the certificate has expired", clock)
+        if leaf.not_valid_before_utc > now:
+            raise BadAnswer(f"join answer {name}", "the certificate is not valid yet", clock)
     _certificates("controlRoots", response.control_roots)
     if not 1 <= response.xds_port <= 65535:
         raise BadAnswer("join answer xdsPort", f"{response.xds_port} is not a port")

@@ -88,6 +88,12 @@ class CannotWrite(OutrigError):
     code = "OUT517"
 
 
+class TokenUnreadable(OutrigError):
+    """The file that should hold this host's token does not. It may come: tried again."""
+
+    code = "OUT518"
+
+
 class EnvoyFailed(OutrigError):
     """Envoy ended by itself, or does not answer on its admin socket."""
 

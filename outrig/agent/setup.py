@@ -6,15 +6,17 @@ whatever is missing or wrong, before anything starts.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
+from outrig.agent import health_check
 from outrig.agent.configuration import Onboarding, Output, read_agent, read_onboarding, read_roots
 from outrig.agent.problems import InvalidConfiguration, NotInTask
 
 LINK_LOCAL = "http://169.254.170.2"  # where ECS serves metadata and credentials to a task
 ONBOARDING_FILE = "/etc/onboarding-agent/onboarding.config.yaml"
 AGENT_FILE = "/etc/onboarding-agent/agent.config.yaml"
-READINESS_PORT = 9902
+AUTO = "auto"  # a host's address: the one towards the control plane
 DRAIN_SECONDS = 20  # under ECS's default stopTimeout of 30
 LEVELS = ("debug", "info", "warning", "error")
 ENVOY_LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
@@ -42,17 +44,29 @@ class TaskAddress:
 
 
 @dataclass(frozen=True, slots=True)
+class Host:
+    """A host that is no task of ECS. `token_file`: where its token is found. `address`: the workload's, or `auto`."""
+
+    token_file: str
+    address: str = AUTO
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
-    """What the agent was told. `directory`, `envoy` empty: the default places. `drain_seconds`: bound of a stop."""
+    """What the agent was told. `directory`, `envoy` empty: the default places. `drain_seconds`: bound of a stop.
+
+    Either `task` or `host` says who the workload is.
+    """
 
     onboarding: Onboarding
     output: Output
     roots: str
-    task: TaskAddress
+    task: TaskAddress | None
+    host: Host | None = None
     directory: str = ""
     envoy: str = ""
     drain_seconds: int = DRAIN_SECONDS
-    readiness_port: int = READINESS_PORT
+    readiness_port: int = health_check.PORT
     log_level: str = "info"
     envoy_log_level: str = "warning"
 
@@ -63,24 +77,34 @@ def read_setup(flags: Flags, environment: Mapping[str, str], link_local: str = L
     Raises InvalidConfiguration or NotInTask.
     """
     onboarding = read_onboarding(*_onboarding_text(flags, environment))
-    agent = _agent_text(flags, environment)
+    agent, host = _agent_text(flags, environment), read_host(environment)
     return Setup(
         onboarding=onboarding,
         output=read_agent(*agent) if agent else Output(),
         roots=_roots(flags, environment, needed=onboarding.endpoint.verify),
-        task=read_task_address(environment, link_local),
+        task=None if host else read_task_address(environment, link_local),
+        host=host,
         directory=flags.directory or environment.get("OUTRIG_AGENT_DIR", ""),
         envoy=flags.envoy or environment.get("OUTRIG_ENVOY", ""),
         drain_seconds=_whole(environment, "OUTRIG_DRAIN_SECONDS", DRAIN_SECONDS, most=120),
-        readiness_port=readiness_port(environment),
+        readiness_port=_whole(environment, "OUTRIG_READINESS_PORT", health_check.PORT, most=65535),
         log_level=flags.log_level or _word(environment, "OUTRIG_LOG_LEVEL", LEVELS, "info"),
         envoy_log_level=_word(environment, "ENVOY_LOG_LEVEL", ENVOY_LEVELS, "warning"),
     )
 
 
-def readiness_port(environment: Mapping[str, str]) -> int:
-    """The port of the readiness endpoint; 0 means any free one. Raises InvalidConfiguration."""
-    return _whole(environment, "OUTRIG_READINESS_PORT", READINESS_PORT, most=65535)
+def read_host(environment: Mapping[str, str]) -> Host | None:
+    """The host, if the environment names a file with a token; None for a task of ECS. Raises InvalidConfiguration."""
+    file, address = environment.get("OUTRIG_JWT_FILE", ""), environment.get("OUTRIG_HOST_ADDRESS", "") or AUTO
+    if not file:
+        return None
+    try:
+        return Host(file, AUTO if address == AUTO else str(ip_address(address)))
+    except ValueError:
+        hint = "the address at which others reach this host"
+        raise InvalidConfiguration(
+            "OUTRIG_HOST_ADDRESS", f"expected an IP address or auto, got {address!r}", hint
+        ) from None
 
 
 def read_task_address(environment: Mapping[str, str], link_local: str = LINK_LOCAL) -> TaskAddress:
@@ -90,7 +114,10 @@ def read_task_address(environment: Mapping[str, str], link_local: str = LINK_LOC
     """
     metadata = environment.get("ECS_CONTAINER_METADATA_URI_V4", "")
     if not metadata:
-        hint = "the agent runs as a container of an ECS task (Fargate 1.4, or EC2 with agent 1.39 or later)"
+        hint = (
+            "the agent runs as a container of an ECS task (Fargate 1.4, or EC2 with agent 1.39 or later); any other "
+            "host needs a token and OUTRIG_JWT_FILE, as identities of EC2 instances are not supported yet"
+        )
         raise NotInTask("ECS_CONTAINER_METADATA_URI_V4", "not set", hint)
     if not _under(metadata, f"{link_local}/v4/"):
         raise NotInTask("ECS_CONTAINER_METADATA_URI_V4", f"expected {link_local}/v4/…, got {metadata!r}")

@@ -22,7 +22,10 @@ TASK_ARN = re.compile(r"arn:[a-z-]+:ecs:([a-z0-9-]+):[0-9]{12}:task/[\w/-]+", re
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """This task, as its metadata has it. `cluster`: ARN or name. `cpus`: limit in vCPU, 0 if there is none."""
+    """This task, as its metadata has it. `cluster`: ARN or name. `cpus`: limit in vCPU, 0 if there is none.
+
+    Of a host that is no task only the addresses are known; the rest is empty.
+    """
 
     arn: str
     cluster: str
@@ -34,9 +37,13 @@ class Task:
 
 async def describe_task(address: TaskAddress) -> Task:
     """This task. Raises TaskEndpointFailed."""
-    container = await _get(address.metadata_url, "container metadata")
-    task = await _get(address.metadata_url + "/task", "task metadata")
+    container, task = await fetch_metadata(address), await fetch_metadata(address, "/task")
     return read_task(task, container)
+
+
+async def fetch_metadata(address: TaskAddress, path: str = "") -> Mapping[str, Any]:
+    """What ECS says of this container, or with `/task` of the whole task. Raises TaskEndpointFailed."""
+    return await _get(address.metadata_url + path, "task metadata" if path else "container metadata")
 
 
 def read_task(task: Mapping[str, Any], container: Mapping[str, Any]) -> Task:

@@ -61,7 +61,9 @@ class AwsAttestor:
         check_task_session(caller)
         _check_claim(claim, caller)
         role = await self._roles.of(caller, region, fresh=fresh)
-        return _verified(claim, role, await self._tasks.find(claim, role))
+        task = await self._tasks.find(claim, role)
+        public = await self._tasks.public_address(task, region) if evidence.public else ""
+        return _verified(claim, role, task, public=public)
 
     def _check_account(self, caller: Caller) -> None:
         if self._settings.accounts and caller.account not in self._settings.accounts:
@@ -81,7 +83,7 @@ def _check_claim(claim: Claim, caller: Caller) -> None:
         raise TaskRefused("ecs.taskArn", "it is not in the account whose credentials made the proof")
 
 
-def _verified(claim: Claim, role: Role, task: Task) -> VerifiedTask:
+def _verified(claim: Claim, role: Role, task: Task, *, public: str) -> VerifiedTask:
     return VerifiedTask(
         partition=claim.partition,
         account=claim.account,
@@ -96,4 +98,5 @@ def _verified(claim: Claim, role: Role, task: Task) -> VerifiedTask:
         task_definition=task.definition,
         address=task.addresses[0],
         addresses=task.addresses,
+        public_address=public,
     )

@@ -25,12 +25,16 @@ _CLUSTER_CLAIM = re.compile(rf"(?:arn:aws[a-z-]{{0,16}}:ecs:[a-z0-9-]{{1,32}}:[0
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a join rests on. `csr`: DER. `audience`: this control plane's own, never the caller's word."""
+    """All that a join rests on. `csr`: DER. `audience`: this control plane's own, never the caller's word.
+
+    `public`: the task's public address is asked for too.
+    """
 
     proof: AwsProof
     claim: EcsTask
     csr: bytes
     audience: str
+    public: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,18 @@ class TaskNotRunning(Refused):
     code, proven = "OUT114", True
 
 
+class TokenRefused(Refused):
+    """The token is not one that its issuer made for this control plane and this moment, or not for this key."""
+
+    code = "OUT122"
+
+
+class IssuerUnknown(Refused):
+    """No issuer of that name is configured here."""
+
+    code = "OUT123"
+
+
 class AwsUnavailable(Refused):
     """AWS could not be asked, or gave no usable answer. No denial: try again."""
 
@@ -108,3 +120,9 @@ class NoCredentials(Refused):
     """The control plane has no AWS credentials of its own that work, so it cannot check anybody."""
 
     code, status = "OUT131", 503
+
+
+class IssuerUnavailable(Refused):
+    """The issuer's keys cannot be fetched. No denial: try again."""
+
+    code, status = "OUT134", 503

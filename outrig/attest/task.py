@@ -8,7 +8,8 @@ class VerifiedTask:
     """A running ECS task that proved who it is; every field was confirmed by AWS.
 
     `role_id` is the role's unique id, which a role made anew under the same name does not have. `address` is the first
-    private IPv4 address of its network interface, `addresses` all addresses of it.
+    private IPv4 address of its network interface, `addresses` all addresses of it. `public_address` is known only if it
+    was asked for, and the interface has one.
     """
 
     partition: str
@@ -24,3 +25,4 @@ class VerifiedTask:
     task_definition: str
     address: str
     addresses: tuple[str, ...]
+    public_address: str = ""

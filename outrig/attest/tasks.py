@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from outrig.attest.aws import Answer, AnswerError, Aws
+from outrig.attest.descriptions import Descriptions
 from outrig.attest.evidence import Claim
 from outrig.attest.refusals import TaskNotRunning, TaskRefused
 from outrig.attest.roles import Role
@@ -18,28 +19,30 @@ _ALIVE = ("PENDING", "ACTIVATING", "RUNNING")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A running task as ECS describes it. `role`: of its overrides, empty if the task definition says."""
+    """A running task as ECS describes it. `role`: of its overrides, empty if the task definition says.
+
+    `interfaces`: ids of its network interfaces.
+    """
 
     arn: str
     zone: str
     definition: str
     role: str
     addresses: tuple[str, ...]
+    interfaces: tuple[str, ...] = ()
 
 
 class Tasks:
     """Asks ECS about tasks. Task definitions never change, so their roles are remembered."""
 
     def __init__(self, aws: Aws) -> None:
-        self._aws = aws
+        self._aws, self._descriptions = aws, Descriptions(aws)
         self._roles: dict[str, str] = {}
 
     async def find(self, claim: Claim, role: Role) -> Task:
         """The running task of that claim, which has that role. Raises TaskRefused, TaskNotRunning, AwsUnavailable, …"""
         try:
-            answer = await self._aws.call(
-                "ecs", claim.region, "describe_tasks", cluster=claim.cluster, tasks=[claim.arn]
-            )
+            answer = await self._descriptions.of(claim)
         except AnswerError as error:
             raise _unknown(claim, error.code) from None
         task = read_task(answer, claim)
@@ -48,6 +51,20 @@ class Tasks:
             problem = f"the task does not run with role {role.name}"
             raise TaskRefused("ecs", problem, detail=f"{task.arn} has {stated!r}")
         return task
+
+    async def public_address(self, task: Task, region: str) -> str:
+        """The public IPv4 address of a task's network interface, empty if it has none. Raises AwsUnavailable, …
+
+        Source: Amazon EC2 API reference, DescribeNetworkInterfaces.
+        """
+        wanted = list(task.interfaces)
+        try:
+            answer = await self._aws.call("ec2", region, "describe_network_interfaces", NetworkInterfaceIds=wanted)
+        except AnswerError as error:
+            raise TaskRefused("ecs", "the task's network interface cannot be found", detail=error.code) from None
+        found = [one for one in answer.get("NetworkInterfaces") or [] if one.get("NetworkInterfaceId") in wanted]
+        addresses = [str((one.get("Association") or {}).get("PublicIp") or "") for one in found]
+        return next(filter(None, addresses), "")
 
     async def _role_of(self, definition: str, region: str) -> str:
         if definition not in self._roles:
@@ -71,13 +88,15 @@ def read_task(answer: Answer, claim: Claim) -> Task:
     if task.get("taskArn") != claim.arn or task.get("clusterArn") != cluster:
         raise _unknown(claim, f"ECS described {task.get('taskArn')} in {task.get('clusterArn')}")
     _check_alive(task)
-    zone, addresses = str(task.get("availabilityZone", "")), _addresses(task)
+    details = _interface_details(task)
+    zone, addresses = str(task.get("availabilityZone", "")), _addresses(details)
     if not zone.startswith(claim.region):
         raise TaskRefused("ecs", "ECS names no availability zone of the task in its region", detail=zone)
     if not addresses:
         raise TaskRefused("ecs", "the task has no network interface of its own", "use network mode awsvpc")
     override = str((task.get("overrides") or {}).get("taskRoleArn") or "")
-    return Task(claim.arn, zone, str(task.get("taskDefinitionArn", "")), override, addresses)
+    interfaces = _values(details, "networkInterfaceId")
+    return Task(claim.arn, zone, str(task.get("taskDefinitionArn", "")), override, addresses, interfaces)
 
 
 def _check_alive(task: Answer) -> None:
@@ -86,14 +105,18 @@ def _check_alive(task: Answer) -> None:
         raise TaskNotRunning("ecs", f"the task is {last}, and to become {desired}", "only running tasks may join")
 
 
-def _addresses(task: Answer) -> tuple[str, ...]:
-    """All addresses of the task's network interfaces, IPv4 first."""
-    details = [
+def _interface_details(task: Answer) -> Sequence[Mapping[str, str]]:
+    """What ECS says of the task's network interfaces."""
+    return [
         detail
         for attachment in task.get("attachments") or []
         if attachment.get("type") == "ElasticNetworkInterface" and attachment.get("status") not in _GONE
         for detail in attachment.get("details") or []
     ]
+
+
+def _addresses(details: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """All addresses of the task's network interfaces, IPv4 first."""
     return (*_values(details, "privateIPv4Address"), *_values(details, "ipv6Address"))
 
 

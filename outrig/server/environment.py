@@ -13,7 +13,18 @@ from outrig.errors import did_you_mean
 from outrig.server.settings import PREFIX, Settings
 
 ELSEWHERE: Final = frozenset(
-    PREFIX + name for name in ("AGENT_DIR", "DRAIN_SECONDS", "ENVOY", "LOCAL_DIR", "LOG_LEVEL", "READINESS_PORT")
+    PREFIX + name
+    for name in (
+        "AGENT_DIR",
+        "APP_WAIT_SECONDS",
+        "DRAIN_SECONDS",
+        "ENVOY",
+        "HOST_ADDRESS",
+        "JWT_FILE",
+        "LOCAL_DIR",
+        "LOG_LEVEL",
+        "READINESS_PORT",
+    )
 )
 """Settings of the agent and of `outrig local`."""
 

@@ -93,6 +93,9 @@ class Settings:
     strict_role_trust: bool = _setting(
         True, "refuse roles that others than ecs-tasks.amazonaws.com may assume", "boolean"
     )
+    jwt_issuers: str = _setting(
+        "", "file that lists the issuers whose tokens let hosts join that are no ECS tasks; empty: none", "file or none"
+    )
 
 
 def load_settings(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> Settings:
@@ -225,6 +228,7 @@ _HOST = r"[A-Za-z0-9.:_-]+"
 _DURATION = "a duration such as `90s`, `15m` or `1h30m`, ten years at most"
 _FORMS: Mapping[str, tuple[Callable[[str], Any], str]] = {
     "path": (_read_path, "a path"),
+    "file or none": (_matching(r"[^\0]*"), "the path of a file"),
     "port": (_read_port, "a port: 0 (any free one) to 65535, or `off`"),
     "open port": (_read_open_port, "a port: 0 (any free one) to 65535"),
     "count": (lambda text: int(_matching("[1-9][0-9]{0,8}")(text)), "a whole number, 1 or more"),

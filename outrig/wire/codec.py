@@ -1,6 +1,7 @@
 """Dataclasses to JSON and back, strictly: unknown fields, missing fields, wrong types and repeated keys are refused.
 
-JSON names are the Python names in camelCase. Raises `WireError`, whose text names the field.
+A field that is None is left out, and is never written as null. JSON names are the Python names in camelCase. Raises
+`WireError`, whose text names the field.
 """
 
 import json
@@ -60,7 +61,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _read(hint: Any, value: Any, path: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return None if value is None else _read(next(a for a in arguments if a is not type(None)), value, path)
+        return _read(next(a for a in arguments if a is not type(None)), value, path)
     if origin is tuple:
         return tuple(_read(arguments[0], item, f"{path}[{i}]") for i, item in enumerate(_expect(list, value, path)))
     if origin is dict:
@@ -78,7 +79,8 @@ def _expect(kind: Any, value: Any, path: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {_camel(f.name): _plain(getattr(value, f.name)) for f in fields(value)}
+        given = {f.name: getattr(value, f.name) for f in fields(value)}
+        return {_camel(name): _plain(part) for name, part in given.items() if part is not None}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value

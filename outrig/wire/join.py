@@ -12,6 +12,8 @@ new key.
 
 from dataclasses import dataclass, field
 
+from outrig.wire.probe import Probe
+
 MAX_REQUEST = 32 * 1024  # bytes of a join request
 
 
@@ -58,6 +60,14 @@ class EcsTask:
 
 
 @dataclass(frozen=True, slots=True)
+class JwtProof:
+    """A token of an issuer that the control plane trusts, compact form. `nonce`: from the challenge."""
+
+    token: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostAddress:
     """An address of the workload. `type`: VPC or INTERNET."""
 
@@ -67,19 +77,23 @@ class HostAddress:
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
-    """`csr`: base64 of a PKCS#10 request's DER; only its public key counts. `labels` add to the group's."""
+    """`csr`: base64 of a PKCS#10 request's DER; only its public key counts. `labels` add to the group's.
+
+    Either `aws` and `ecs` (a task of ECS) or `jwt` (any other host) say who is calling.
+    """
 
     version: int
     namespace: str
     workload_group: str
     csr: str
-    aws: AwsProof
-    ecs: EcsTask
     addresses: tuple[HostAddress, ...]
     agent_version: str
     envoy_version: str
     labels: dict[str, str] = field(default_factory=dict)
     connected_over: str = "VPC"
+    aws: AwsProof | None = None
+    ecs: EcsTask | None = None
+    jwt: JwtProof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,7 @@ class JoinResponse:
     `node_id`: the proxy's id towards xDS. `control_chain`: the control identity, leaf first, PEM; `workload_chain`: the
     workload identity likewise. `control_roots`: whom to accept as the control plane, PEM; its server certificate
     carries the URI `control_plane`. The xDS server is at `xds_port` of the host the agent joined at, or of `xds_host`.
+    `probe`: how to find out whether the application is ready; None: by its open ports.
     """
 
     namespace: str
@@ -103,6 +118,7 @@ class JoinResponse:
     expires_in: int
     renew_in: int
     xds_host: str = ""
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True)

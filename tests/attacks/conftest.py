@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from outrig.attest.issuers import attributes_path
 from tests.attacks.scene import AwsServer, Plane, RunningTask, lay_out, open_plane
+from tests.attacks.token_scene import Tokens, allow, trusted
+from tests.fixtures.oidc.issuer import IssuerServer
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +43,22 @@ async def plane(aws: AwsServer) -> AsyncIterator[Plane]:
     yield opened
     await opened.client.aclose()
     await opened.attestor.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IssuerServer]:
+    server = IssuerServer()
+    server.start(tmp_path_factory.mktemp("issuer"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def tokens(aws: AwsServer, server: IssuerServer) -> AsyncIterator[Tokens]:
+    plane = await open_plane(aws.url, issuers=[trusted(server, attributes=attributes_path("$.attributes"))])
+    await lay_out(plane.store)
+    await allow(plane, server.url)
+    server.asked.clear()
+    yield Tokens(plane, server)
+    await plane.client.aclose()
+    await plane.attestor.close()

@@ -6,7 +6,7 @@ import hmac
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -27,9 +27,11 @@ from outrig.admission.settings import AdmissionSettings
 from outrig.api.agents.join import join_routes
 from outrig.attest.attestor import AwsAttestor
 from outrig.attest.aws import Aws
+from outrig.attest.issuers import Issuer
 from outrig.attest.regions import known_regions
 from outrig.attest.settings import AttestSettings
 from outrig.attest.sts import Sts
+from outrig.attest.tokens import TokenAttestor
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.resources import Key, Resource
 from outrig.store.memory import MemoryStore
@@ -123,6 +125,16 @@ class AwsServer:
     def stop(self, task: RunningTask) -> None:
         self.client("ecs").stop_task(cluster=task.cluster, task=task.arn)
 
+    def publish(self, task: RunningTask) -> str:
+        """Give the task's network interface a public address."""
+        ec2 = self.client("ec2")
+        described = self.client("ecs").describe_tasks(cluster=task.cluster, tasks=[task.arn])["tasks"][0]
+        details = {one["name"]: one["value"] for one in described["attachments"][0]["details"]}
+        made = ec2.allocate_address(Domain="vpc")
+        interface = details["networkInterfaceId"]
+        ec2.associate_address(AllocationId=made["AllocationId"], NetworkInterfaceId=interface)
+        return str(made["PublicIp"])
+
     def session(self, role: str, name: str) -> Credentials:
         with urlopen(f"{self.url}/scene/session?{urlencode({'role': role, 'session': name})}") as answer:
             return Credentials(**json.load(answer))
@@ -186,6 +198,7 @@ async def open_plane(
     sts: httpx.AsyncBaseTransport | None = None,
     aws: Any = None,
     store: Store | None = None,
+    issuers: Sequence[Issuer] = (),
     **settings: Any,
 ) -> Plane:
     store = store or MemoryStore()
@@ -202,6 +215,7 @@ async def open_plane(
         AdmissionSettings(xds_port=5679, rate=1000, burst=1000),
         store=store,
         attestor=attestor,
+        tokens=TokenAttestor(issuers),
         authorities=authorities,
     )
     routes = Starlette(routes=join_routes(admission, clock=clock))

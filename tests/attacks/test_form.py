@@ -14,7 +14,7 @@ import pytest
 
 from outrig.attest.refusals import Refused
 from outrig.wire import proof as wire
-from outrig.wire.join import MAX_REQUEST, AwsProof, EcsTask, HostAddress, JoinRequest
+from outrig.wire.join import MAX_REQUEST, AwsProof, EcsTask, HostAddress, JoinRequest, JwtProof
 from tests.attacks.scene import Caller, Credentials, Plane, RunningTask, lay_out, open_plane
 
 ID = "3a151358f03a4e32bf8cd401c1c74653"
@@ -55,9 +55,10 @@ def test_a_proof_has_no_field_for_a_part_of_a_request() -> None:
     assert [f.name for f in fields(EcsTask)] == ["cluster", "task_arn"]
     assert [f.name for f in fields(HostAddress)] == ["ip", "type"]
     assert [f.name for f in fields(JoinRequest)] == [
-        *("version", "namespace", "workload_group", "csr", "aws", "ecs", "addresses"),
-        *("agent_version", "envoy_version", "labels", "connected_over"),
+        *("version", "namespace", "workload_group", "csr", "addresses"),
+        *("agent_version", "envoy_version", "labels", "connected_over", "aws", "ecs", "jwt"),
     ]
+    assert [f.name for f in fields(JwtProof)] == ["token", "nonce"]
 
 
 def test_what_is_sent_to_sts_is_constant_but_for_six_values() -> None:

@@ -9,7 +9,7 @@ import pytest
 from outrig.attest.aws import Aws
 from outrig.attest.endings import TaskEndings
 from outrig.attest.refusals import AwsUnavailable
-from tests.attacks.scene import AwsServer, Plane, RunningTask, lay_out, open_plane
+from tests.attacks.scene import AwsServer, Caller, Plane, RunningTask, lay_out, open_plane
 from tests.attacks.test_roles import AwsBut
 
 pytestmark = pytest.mark.slow
@@ -138,3 +138,25 @@ async def test_ecs_being_away_denies_nobody(plane: Plane, but: AwsBut, task: Run
     assert (answer.status_code, answer.json()["code"]) == (503, "OUT130")
     assert await plane.all("WorkloadAutoRegistration") == ()
     assert await plane.events() == []
+
+
+async def test_a_task_over_the_internet_is_called_at_the_public_address_that_ec2_says(
+    plane: Plane, aws: AwsServer, task: RunningTask
+) -> None:
+    over = {"connectedOver": "INTERNET"}
+    told = await plane.join(task, **over)
+    assert (told.status_code, told.json()["code"]) == (403, "OUT115")
+    assert "has no public address" in told.json()["reason"]
+    public = aws.publish(task)
+    caller = Caller()
+    lie = [{"ip": task.ip, "type": "VPC"}, {"ip": "8.8.8.8", "type": "INTERNET"}]
+    assert (await plane.join(task, caller, addresses=lie, **over)).status_code == 200
+    (entry,), (registration,) = await plane.all("WorkloadEntry"), await plane.all("WorkloadAutoRegistration")
+    assert entry.spec["address"] == public
+    assert entry.annotations["onboarding.outrig.dev/own-address"] == task.ip
+    addresses = registration.spec["registration"]["host"]["addresses"]
+    assert addresses == [{"ip": task.ip, "type": "VPC"}, {"ip": public, "type": "INTERNET"}]
+    assert (await plane.join(task, caller)).status_code == 200
+    (entry,) = await plane.all("WorkloadEntry")
+    assert entry.spec["address"] == task.ip
+    assert "onboarding.outrig.dev/own-address" not in entry.annotations

@@ -16,9 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from outrig.admission.admission import Admission
 from outrig.admission.ports import Peer
 from outrig.admission.refusals import (
+    Banned,
     CsrRefused,
     GroupUnknown,
     KeyPinned,
+    LabelRefused,
     NotNow,
     PolicyRefused,
     Refused,
@@ -29,7 +31,9 @@ from outrig.admission.settings import AdmissionSettings
 from outrig.attest.evidence import Evidence
 from outrig.attest.refusals import AwsUnavailable, Malformed, NoCredentials, ProofRefused
 from outrig.attest.task import VerifiedTask
+from outrig.attest.tokens import TokenAttestor
 from outrig.ca.authorities import Authorities, open_authorities
+from outrig.dialects.bans import BANNED
 from outrig.resources import Key, Resource
 from outrig.store.cascade import delete_with_dependents
 from outrig.store.memory import MemoryStore
@@ -143,7 +147,7 @@ async def open_scene(store: MemoryStore, **settings: Any) -> Scene:
     authorities = await open_authorities(store, clock=lambda: scenes[0].now if scenes else NOW)
     attestor = Attestor(verified(1))
     limits = AdmissionSettings(xds_port=5679, **settings)
-    admission = Admission(limits, store=store, attestor=attestor, authorities=authorities)
+    admission = Admission(limits, store=store, attestor=attestor, tokens=TokenAttestor(()), authorities=authorities)
     scenes.append(Scene(store, authorities, attestor, admission))
     return scenes[0]
 
@@ -157,7 +161,7 @@ async def scene() -> Scene:
 
 
 async def test_a_join_makes_a_registration_and_an_entry_that_goes_with_it(scene: Scene) -> None:
-    told = await scene.join(csr(), labels={"version": "v5", "app": "payments"})
+    told = await scene.join(csr(), labels={"version": "v5", "app": "ratings"})
     (registration,), (entry,) = await scene.found("WorkloadAutoRegistration"), await scene.found("WorkloadEntry")
     assert (told.registration, told.uid, told.node_id) == (
         registration.key.name,
@@ -170,6 +174,73 @@ async def test_a_join_makes_a_registration_and_an_entry_that_goes_with_it(scene:
     assert (told.expires_in, told.renew_in, told.xds_port) == (3600, 1800, 5679)
     await scene.remove(registration.key)
     assert await scene.found("WorkloadEntry") == []
+
+
+@pytest.mark.parametrize(
+    ("label", "place"), [("app", "metadata"), ("class", "template"), ("tier", "spec.metadata"), ("kubernetes.io/x", "")]
+)
+async def test_a_label_of_the_group_cannot_be_changed_by_an_agent(label: str, place: str, scene: Scene) -> None:
+    body = {"spec": {**group().spec, "metadata": {"labels": {"tier": "back"}}}}
+    await scene.put(replace(group(), body=body))
+    with pytest.raises(LabelRefused) as caught:
+        await scene.join(csr(), labels={"fine": "1", label: "mine"})
+    assert caught.value.place == f"labels[{label}]"
+    assert ("the WorkloadGroup sets it to" in caught.value.problem) == bool(place)
+    assert not await scene.found("WorkloadAutoRegistration")
+    assert any(f"labels[{label}]" in event.body["message"] for event in await scene.found("Event"))
+
+
+async def test_a_renewal_keeps_the_group_as_it_was_when_the_task_joined(scene: Scene) -> None:
+    running = csr()
+    await scene.join(running)
+    (before,), (entry,) = await scene.found("WorkloadAutoRegistration"), await scene.found("WorkloadEntry")
+    await scene.put(replace(group(account="other"), labels={"app": "other"}))
+    told = await scene.join(running, labels={"edition": "second"})
+    (after,), (now,) = await scene.found("WorkloadAutoRegistration"), await scene.found("WorkloadEntry")
+    assert (after.uid, after.annotations, after.labels) == (before.uid, before.annotations, before.labels)
+    assert now.spec == {**entry.spec, "labels": {**entry.labels, "edition": "second"}}
+    leaf = x509.load_pem_x509_certificate(told.workload_chain.encode())
+    assert "sa/bookinfo-ratings" in str(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+
+
+async def test_the_entry_follows_what_its_agent_says_and_keeps_its_status_and_what_others_wrote(scene: Scene) -> None:
+    running = csr()
+    await scene.join(running)
+    (entry,) = await scene.found("WorkloadEntry")
+    await scene.put(replace(entry, body={"spec": {**entry.spec, "weight": 7}}, status={"conditions": []}))
+    await scene.join(running)
+    (after,) = await scene.found("WorkloadEntry")
+    assert (after.spec["weight"], after.status) == (7, {"conditions": []})
+    await scene.join(running, labels={"version": "v6"})
+    (after,) = await scene.found("WorkloadEntry")
+    assert (after.labels["version"], after.status, after.uid) == ("v6", {"conditions": []}, entry.uid)
+
+
+async def test_a_deleted_group_takes_registration_and_entry_along_and_a_new_one_lets_the_task_in(scene: Scene) -> None:
+    running = csr()
+    await scene.join(running)
+    await scene.remove(GROUP)
+    assert not await scene.found("WorkloadAutoRegistration") + await scene.found("WorkloadEntry")
+    with pytest.raises(GroupUnknown):
+        await scene.join(running)
+    await scene.put(group())
+    await scene.join(running)
+    assert len(await scene.found("WorkloadEntry")) == 1
+
+
+BANS = ("123456789012", "123456789012/ratings-task", f"arn:aws:ecs:us-east-1:123456789012:task/bookinfo/{1:032x}")
+
+
+@pytest.mark.parametrize("name", BANS)
+async def test_a_banned_name_gets_neither_in_nor_a_renewal_until_the_ban_is_lifted(name: str, scene: Scene) -> None:
+    running = csr()
+    await scene.join(running)
+    await scene.put(Resource(NAMESPACE, annotations={BANNED: f"999999999999\n {name} \n"}))
+    with pytest.raises(Banned, match=name) as caught:
+        await scene.join(running)
+    assert caught.value.status == 403
+    await scene.put(Resource(NAMESPACE, annotations={BANNED: f"{name}0\n{name[:-1]}"}))
+    await scene.join(running)
 
 
 async def test_every_certificate_is_on_record(scene: Scene) -> None:

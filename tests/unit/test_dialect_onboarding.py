@@ -8,8 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outrig.dialects.onboarding.connection import with_agent, without_agent
-from outrig.dialects.onboarding.decision import AwsTask, Decision, decide
-from outrig.dialects.onboarding.registration import AgentReport, group_of, registration, registration_name
+from outrig.dialects.onboarding.decision import AwsTask, Caller, Decision, TokenHolder, decide
+from outrig.dialects.onboarding.registration import (
+    AgentReport,
+    group_of,
+    is_of,
+    registration,
+    registration_name,
+    task_arn_of,
+)
+from outrig.dialects.onboarding.workload_auto_registration import WORKLOAD_AUTO_REGISTRATION
 from outrig.dialects.syntax import is_dns_subdomain
 from outrig.resources import Key, Owner, Resource
 from tests.unit.dialect_making import KINDS, NOON, cells, resource, said
@@ -17,6 +25,7 @@ from tests.unit.dialect_making import KINDS, NOON, cells, resource, said
 TASK = AwsTask(
     "aws", "123456789012", "us-east-1", "us-east-1a", "bookinfo", "ratings-task", "3a151358f03a4e32bf8cd401c1c74653"
 )
+HOST = TokenHolder("https://a.b", "corp", "host-1", {"team": "books", "empty": ""})
 GROUP = resource(
     "{apiVersion: networking.istio.io/v1, kind: WorkloadGroup, "
     "metadata: {name: ratings, namespace: bookinfo, labels: {app: ratings}}, spec: {template: {labels: {cloud: aws}}}}"
@@ -39,7 +48,7 @@ def aws(more: str = "", *, accounts: str = "'123456789012'", platform: str = "ec
     return f"{{aws: {{accounts: [{accounts}], {platform}{', ' if more else ''}{more}}}}}"
 
 
-def nearest(*policies: Resource, caller: AwsTask = TASK) -> str:
+def nearest(*policies: Resource, caller: Caller = TASK) -> str:
     decision = decide(policies, GROUP, caller)
     assert not decision.allowed
     assert decision.reason == "Not authorized by OnboardingPolicy"
@@ -180,11 +189,19 @@ def test_whoever_is_let_in_has_an_allowed_account(field: str, value: str) -> Non
     [
         (aws(), []),
         (aws("partitions: [aws], regions: [us-east-1], zones: [us-east-1a]"), []),
+        ("{jwt: {issuer: 'https://a.b'}}", []),
         (
-            "{jwt: {issuer: 'https://a.b'}}",
-            ["warning OUT301 jwt: workloads with a token cannot join yet: this lets nobody in"],
+            "{jwt: {issuer: a.b, subjects: ['host-*'], attributes: [{name: team, values: ['*']}]}}",
+            [
+                "error OUT303 jwt.issuer: 'a.b' is no https URL (write what tokens have as iss)",
+                "warning OUT301 jwt.subjects[0]: 'host-*' is compared as it is: there are no wildcards",
+                "warning OUT301 jwt.attributes[0].values[0]: '*' is compared as it is: there are no wildcards",
+            ],
         ),
-        (aws(platform="ec2: {}"), ["warning OUT301 aws.ec2: EC2 instances cannot join yet: this lets nobody in"]),
+        (
+            aws(platform="ec2: {}"),
+            ["warning OUT301 aws.ec2: identities of EC2 instances are not supported yet: this lets nobody in"],
+        ),
         ("{}", ["error OUT304: one of aws and jwt is required (write aws: with its accounts)"]),
         (
             "{aws: {accounts: ['123456789012']}}",
@@ -206,6 +223,47 @@ def test_whoever_is_let_in_has_an_allowed_account(field: str, value: str) -> Non
 def test_what_is_said_about_a_policy(workloads: str, says: list[str]) -> None:
     place = "spec.allow[0].workloads[0]"
     assert [one.replace(f" {place}.", " ").replace(f" {place}:", ":") for one in said(policy(rule(workloads)))] == says
+
+
+def jwt(more: str = "") -> str:
+    return f"{{jwt: {{issuer: 'https://a.b'{', ' if more else ''}{more}}}}}"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "subjects: [host-1]",
+        "subjects: [other, host-1]",
+        "attributes: [{name: team, values: [books, films]}, {name: team}]",
+        "attributes: [{name: empty, values: ['']}]",
+    ],
+)
+def test_a_holder_of_a_token_is_let_in_by_issuer_subject_and_attributes(more: str) -> None:
+    assert decide([policy(rule(jwt(more)))], GROUP, HOST).allowed
+
+
+@pytest.mark.parametrize(
+    ("workloads", "lacks"),
+    [
+        (jwt("subjects: [host-11]"), "subject host-1 is not among host-11"),
+        (jwt("attributes: [{name: team, values: [films]}]"), "attribute team books is not among films"),
+        (jwt("attributes: [{name: team}, {name: site}]"), "attribute site is missing"),
+        (jwt("attributes: [{name: site, values: ['']}]"), "attribute site is missing"),
+        ("{jwt: {issuer: 'https://a.b/'}}", "issuer https://a.b is not among https://a.b/"),
+        (aws(), "is not about workloads with a token"),
+    ],
+)
+def test_what_keeps_a_holder_of_a_token_out_is_named(workloads: str, lacks: str) -> None:
+    assert nearest(policy(rule(workloads)), caller=HOST) == f"policy allow-ecs: {lacks}"
+
+
+def test_a_policy_about_tokens_lets_no_task_in() -> None:
+    assert nearest(policy(rule(jwt()))) == "policy allow-ecs: is not about workloads on AWS"
+
+
+def test_a_policy_about_ec2_lets_no_task_in() -> None:
+    assert nearest(policy(rule(aws(platform="ec2: {}")))) == "policy allow-ecs: is not about ECS tasks"
 
 
 def test_expressions_must_go_with_their_operator() -> None:
@@ -231,6 +289,39 @@ def test_every_registration_has_a_valid_name_that_ends_with_the_task(group: str,
     name = registration_name(group, replace(TASK, cluster=cluster))
     assert is_dns_subdomain(name)
     assert name.endswith(TASK.task_id)
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        ("host-1", "ratings-jwt-corp-host-1"),
+        ("Host-1", "ratings-jwt-corp-host-1-6dd0a726"),
+        ("system:serviceaccount:a:b", "ratings-jwt-corp-system-serviceaccount-a-b-"),
+        ("///", "ratings-jwt-corp-"),
+    ],
+)
+def test_a_token_holder_is_named_by_issuer_and_subject(subject: str, name: str) -> None:
+    made = registration_name("ratings", replace(HOST, subject=subject))
+    assert made.startswith(name)
+    assert is_dns_subdomain(made)
+
+
+@given(group=st.from_regex(r"[a-z0-9]{1,200}", fullmatch=True), subject=st.from_regex(r"[!-~]{1,255}", fullmatch=True))
+def test_every_subject_makes_a_valid_name_of_its_own(group: str, subject: str) -> None:
+    made = registration_name(group, replace(HOST, subject=subject))
+    assert is_dns_subdomain(made)
+    assert made != registration_name(group, replace(HOST, subject=subject + "x"))
+
+
+def test_a_registration_of_a_token_holder_is_of_that_holder_and_of_no_task() -> None:
+    made = registration(GROUP, HOST, AGENT)
+    KINDS[made.key.group, made.key.kind].schema.model_validate(dict(made.body))
+    assert made.spec["identity"]["jwt"]["attributes"] == {"team": "books", "empty": ""}
+    assert is_of(made, replace(HOST, attributes={}))
+    assert not is_of(made, replace(HOST, subject="host-2"))
+    assert not is_of(made, replace(HOST, issuer="https://c.d"))
+    assert not is_of(made, TASK)
+    assert task_arn_of(made) == ""
 
 
 def test_names_that_are_cut_stay_apart() -> None:
@@ -281,3 +372,9 @@ def test_a_registration_shows_whether_its_agent_is_connected() -> None:
     assert "activeAgentConnection" not in gone.status
     assert gone.status["conditions"][0]["reason"] == "AgentLostConnection"
     assert without_agent(gone, closed=False, now=NOON) is gone
+
+
+def test_a_registration_shows_its_agent_and_the_rest_only_when_asked() -> None:
+    shown = [column.name for column in WORKLOAD_AUTO_REGISTRATION.columns if column.priority == 0]
+    assert shown == ["Agent Connected", "Age"]
+    assert cells(registration(GROUP, TASK, AGENT))[2:] == ["", "", ""]

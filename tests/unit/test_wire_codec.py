@@ -62,6 +62,7 @@ def test_what_is_written_is_read_back(message: object) -> None:
         ('{"text":"a","inner":{"someNumber":1},"names":{"k":1}}', "names.k: expected str"),
         ('{"text":"a","inner":{"someNumber":1,"someNumber":2}}', "repeats a key"),
         ('{"text":null,"inner":{"someNumber":1}}', "text: expected str, got NoneType"),
+        ('{"text":"a","inner":{"someNumber":1},"maybe":null}', "maybe: expected str, got NoneType"),
         ("[" * 100_000, "not JSON"),
     ],
 )

@@ -1,16 +1,25 @@
 """May this caller join this group? Policies, group and caller in, a decision out. Without a rule that allows: no.
 
-The caller's facts must be proven before: account and role by STS, cluster and zone by ECS. Nothing is guessed: names
-are compared exactly, and a policy that does not fit its schema allows nobody.
+The caller's facts must be proven before: account and role by STS, cluster and zone by ECS, what a token says by its
+issuer's signature. Nothing is guessed: names are compared exactly, and a policy that does not fit its schema allows
+nobody.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic import ValidationError
 
-from outrig.dialects.onboarding.onboarding_policy import ONBOARDING_POLICY, AwsWorkloads, OnboardingPolicyBody, Rule
+from outrig.dialects.onboarding.onboarding_policy import (
+    ONBOARDING_POLICY,
+    Attribute,
+    AwsWorkloads,
+    JwtWorkloads,
+    OnboardingPolicyBody,
+    Rule,
+    Workloads,
+)
 from outrig.dialects.schema import parse
 from outrig.resources import Key, Resource
 
@@ -34,6 +43,22 @@ class AwsTask:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenHolder:
+    """A workload that presented a token, after its verification: every field is the issuer's word.
+
+    `issuer`: its URL, as in the token. `issuer_name`: short, for names of resources.
+    """
+
+    issuer: str
+    issuer_name: str
+    subject: str
+    attributes: Mapping[str, str]
+
+
+Caller = AwsTask | TokenHolder
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The answer. `policy` and `rule` (index in `spec.allow`) say who allowed it.
 
@@ -48,7 +73,7 @@ class Decision:
     nearest: str = ""
 
 
-def decide(policies: Sequence[Resource], group: Resource, caller: AwsTask) -> Decision:
+def decide(policies: Sequence[Resource], group: Resource, caller: Caller) -> Decision:
     """Whether any policy of the group's own namespace lets the caller join the group."""
     misses: list[tuple[int, str]] = []
     for policy in sorted(policies, key=lambda one: one.key):
@@ -76,16 +101,25 @@ def _rules(policy: Resource) -> Sequence[Rule]:
         return ()  # not what the API accepted: it allows nobody
 
 
-def _misses(rule: Rule, group: Resource, caller: AwsTask) -> Iterator[list[str]]:
+def _misses(rule: Rule, group: Resource, caller: Caller) -> Iterator[list[str]]:
     """For each of the rule's workloads, what keeps the caller from being one of them and joining; empty: nothing."""
     fits = any(target.workload_group_selector.chooses(group.labels) for target in rule.onboard_to)
     shown = ",".join(f"{key}={value}" for key, value in sorted(group.labels.items())) or "none"
     unfit = [] if fits else [f"no workloadGroupSelector chooses group {group.key.name} (labels {shown})"]
     for workloads in rule.workloads:
+        yield [*_differences(workloads, caller), *unfit]
+
+
+def _differences(workloads: Workloads, caller: Caller) -> Iterator[str]:
+    if isinstance(caller, AwsTask):
         if workloads.aws is None or workloads.jwt is not None:
-            yield ["is not about workloads on AWS", *unfit]
+            yield "is not about workloads on AWS"
         else:
-            yield [*_aws_misses(workloads.aws, caller), *unfit]
+            yield from _aws_misses(workloads.aws, caller)
+    elif workloads.jwt is None or workloads.aws is not None:
+        yield "is not about workloads with a token"
+    else:
+        yield from _jwt_misses(workloads.jwt, caller)
 
 
 def _aws_misses(aws: AwsWorkloads, caller: AwsTask) -> Iterator[str]:
@@ -99,6 +133,22 @@ def _aws_misses(aws: AwsWorkloads, caller: AwsTask) -> Iterator[str]:
     else:
         yield from _unless_listed("cluster", caller.cluster, aws.ecs.clusters)
         yield from _unless_listed("role", caller.role_name, aws.ecs.iam_role_names)
+
+
+def _jwt_misses(jwt: JwtWorkloads, caller: TokenHolder) -> Iterator[str]:
+    if caller.issuer != jwt.issuer:
+        yield _not_among("issuer", caller.issuer, [jwt.issuer])
+    yield from _unless_listed("subject", caller.subject, jwt.subjects)
+    for attribute in jwt.attributes:
+        yield from _attribute_misses(attribute, caller.attributes.get(attribute.name))
+
+
+def _attribute_misses(demanded: Attribute, value: str | None) -> Iterator[str]:
+    """A missing attribute is not an empty one."""
+    if value is None:
+        yield f"attribute {demanded.name} is missing"
+    else:
+        yield from _unless_listed(f"attribute {demanded.name}", value, demanded.values)
 
 
 def _unless_listed(what: str, value: str, allowed: Sequence[str]) -> Iterator[str]:

@@ -61,13 +61,17 @@ class Attribute(Form):
     """A demand on an attribute of a token."""
 
     name: Name = Field(description="Name of the attribute.")
-    values: list[Annotated[str, QUOTED]] = Field(default=[], description="Values, one of which it must have.")
+    values: list[Annotated[str, QUOTED]] = Field(
+        default=[], description="Values, one of which it must have; empty means any."
+    )
 
 
 class JwtWorkloads(Form):
     """Workloads that present a token."""
 
-    issuer: Name = Field(description="Issuer of the token.")
+    issuer: Name = Field(
+        description="Issuer of the token: the URL in its iss, exactly. The control plane must know it."
+    )
     subjects: list[Name] = Field(default=[], description="Subjects; empty means any.")
     attributes: list[Attribute] = Field(default=[], description="Attributes, all of which must fit.")
 
@@ -76,7 +80,7 @@ class Workloads(Form):
     """Some workloads: exactly one of aws and jwt."""
 
     aws: AwsWorkloads | None = Field(default=None, description="Workloads on AWS.")
-    jwt: JwtWorkloads | None = Field(default=None, description="Workloads with a token. They cannot join yet.")
+    jwt: JwtWorkloads | None = Field(default=None, description="Workloads with a token.")
 
 
 class Target(Form):
@@ -123,7 +127,7 @@ def _rule(place: Place, rule: Rule) -> Iterator[Finding]:
 def _workloads(place: Place, workloads: Workloads) -> Iterator[Finding]:
     yield from _exactly_one(place, {"aws": workloads.aws, "jwt": workloads.jwt}, hint="write aws: with its accounts")
     if workloads.jwt:
-        yield (place / "jwt").warning(NOT_SUPPORTED, "workloads with a token cannot join yet: this lets nobody in")
+        yield from _jwt(place / "jwt", workloads.jwt)
     if workloads.aws:
         yield from _aws(place / "aws", workloads.aws)
 
@@ -131,7 +135,8 @@ def _workloads(place: Place, workloads: Workloads) -> Iterator[Finding]:
 def _aws(place: Place, aws: AwsWorkloads) -> Iterator[Finding]:
     yield from _exactly_one(place, {"ecs": aws.ecs, "ec2": aws.ec2}, hint="write ecs: {} for every task")
     if aws.ec2:
-        yield (place / "ec2").warning(NOT_SUPPORTED, "EC2 instances cannot join yet: this lets nobody in")
+        problem = "identities of EC2 instances are not supported yet: this lets nobody in"
+        yield (place / "ec2").warning(NOT_SUPPORTED, problem)
     yield from _exact_names(place / "partitions", aws.partitions)
     yield from _exact_names(place / "regions", aws.regions)
     yield from _exact_names(place / "zones", aws.zones)
@@ -141,6 +146,21 @@ def _aws(place: Place, aws: AwsWorkloads) -> Iterator[Finding]:
             yield from _exact_names(place / platform / "iamRoleNames", part.iam_role_names)
     if aws.ecs:
         yield from _exact_names(place / "ecs" / "clusters", aws.ecs.clusters)
+
+
+def _jwt(place: Place, jwt: JwtWorkloads) -> Iterator[Finding]:
+    if not jwt.issuer.startswith("https://"):
+        yield (place / "issuer").error(INVALID, f"{jwt.issuer!r} is no https URL", "write what tokens have as iss")
+    yield from _no_wildcards(place / "subjects", jwt.subjects)
+    for index, attribute in enumerate(jwt.attributes):
+        yield from _no_wildcards((place / "attributes")[index] / "values", attribute.values)
+
+
+def _no_wildcards(place: Place, values: Sequence[str]) -> Iterator[Finding]:
+    """Unlike names of AWS these may hold a `*`; whoever writes one probably means something else by it."""
+    for index, value in enumerate(values):
+        if "*" in value:
+            yield place[index].warning(NOT_SUPPORTED, f"{value!r} is compared as it is: there are no wildcards")
 
 
 def _exactly_one(place: Place, choices: Mapping[str, Form | None], *, hint: str) -> Iterator[Finding]:

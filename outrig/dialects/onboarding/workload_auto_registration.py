@@ -7,10 +7,9 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from outrig.dialects.columns import AGE
-from outrig.dialects.conditions import condition_of
+from outrig.dialects.columns import AGE, condition_column, reason_column
+from outrig.dialects.conditions import AGENT_CONNECTED, PROGRAMMED, READY, condition_of
 from outrig.dialects.kind import Column, Kind
-from outrig.dialects.onboarding.connection import AGENT_CONNECTED
 from outrig.dialects.schema import Form
 from outrig.resources import Resource
 
@@ -129,5 +128,11 @@ WORKLOAD_AUTO_REGISTRATION: Final = Kind(
     versions=("v1alpha1",),
     schema=WorkloadAutoRegistrationBody,
     system=True,
-    columns=(Column("Agent Connected", _connected, description="Whether its agent is connected"), AGE),
+    columns=(
+        Column("Agent Connected", _connected, description="Whether its agent is connected"),
+        AGE,
+        condition_column(READY, "Ready", "Whether the workload takes calls"),
+        reason_column(READY, "Reason", "Why it does, or does not"),
+        condition_column(PROGRAMMED, "Programmed", "Whether its proxy has accepted its configuration"),
+    ),
 )

@@ -1,0 +1,107 @@
+"""The proof in a join request: a task's signature or a token, handled alike.
+
+In: a request. Out: a `Proof`, which knows its nonce, whom it claims to be of, and how it is verified. Refused:
+requests with no proof, or with both kinds.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from outrig.admission.form import INTERNET
+from outrig.admission.ports import TaskAttestor, TokenAttestor
+from outrig.admission.proven import Proven, proven_task, proven_token
+from outrig.admission.refusals import Malformed
+from outrig.attest.evidence import Evidence
+from outrig.attest.token import principal
+from outrig.attest.tokens import TokenEvidence
+from outrig.wire.join import JoinRequest
+
+_NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
+
+
+class Proof(Protocol):
+    """What a caller brings to show who it is. `claimed`: the principal it says it is, unproven until `verify`."""
+
+    @property
+    def nonce(self) -> str: ...
+
+    @property
+    def claimed(self) -> str: ...
+
+    async def verify(self, now: datetime, *, fresh: bool) -> Proven:
+        """Who the caller is; `fresh`: nothing may come from a cache. Raises Refused."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TaskProof:
+    """A task's signature, checked as far as that needs nobody else."""
+
+    evidence: Evidence
+    attestor: TaskAttestor
+
+    @property
+    def nonce(self) -> str:
+        """Of the challenge."""
+        return self.evidence.proof.nonce
+
+    @property
+    def claimed(self) -> str:
+        """The task's ARN."""
+        return self.evidence.claim.task_arn
+
+    async def verify(self, now: datetime, *, fresh: bool) -> Proven:  # noqa: ARG002 - its date was checked before
+        """See `Proof`."""
+        return proven_task(await self.attestor.verify(self.evidence, fresh=fresh))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenProof:
+    """A token, checked as far as that needs no key."""
+
+    nonce: str
+    claimed: str
+    evidence: TokenEvidence
+    attestor: TokenAttestor
+
+    async def verify(self, now: datetime, *, fresh: bool) -> Proven:  # noqa: ARG002 - nothing of it is ever cached
+        """See `Proof`."""
+        return proven_token(await self.attestor.verify(self.evidence, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """Reads proofs. `audience`: this control plane's."""
+
+    tasks: TaskAttestor
+    tokens: TokenAttestor
+    audience: str
+
+    def read(self, request: JoinRequest, csr: bytes, now: datetime) -> Proof:
+        """The one proof of a request, checked as far as that asks nobody. Raises Refused."""
+        if request.jwt is None and request.aws is not None and request.ecs is not None:
+            public = request.connected_over == INTERNET
+            evidence = Evidence(request.aws, request.ecs, csr, self.audience, public)
+            self.tasks.check(evidence, now)
+            return TaskProof(evidence, self.tasks)
+        if request.jwt is None or request.aws is not None or request.ecs is not None:
+            raise Malformed("request", "has no proof of identity, or more than one", "aws and ecs, or else jwt")
+        if not _NONCE.fullmatch(request.jwt.nonce):
+            raise Malformed("jwt.nonce", f"does not have the form {_NONCE.pattern}")
+        token = TokenEvidence(request.jwt.token, csr, self.audience)
+        said = self.tokens.check(token)
+        return TokenProof(request.jwt.nonce, principal(said.issuer, said.subject), token, self.tokens)
+
+
+def fingerprint(request: JoinRequest) -> str:
+    """Names a request's proof without telling it."""
+    proof = request.jwt.token if request.jwt else request.aws.signature if request.aws else ""
+    return hashlib.sha256(proof.encode(errors="replace")).hexdigest()[:12]
+
+
+def claim(request: JoinRequest) -> str:
+    """Whom a request says it is of, as far as that can be read at a glance; for the log."""
+    return request.ecs.task_arn if request.ecs else "a token" if request.jwt else ""
