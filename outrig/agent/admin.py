@@ -1,4 +1,4 @@
-"""Envoy's admin interface over its unix socket: what the agent reads there, typed, and the two orders it gives.
+"""Envoy's admin interface over its unix socket: what the agent reads there, typed, and the orders it gives.
 
 Raises `EnvoyFailed` if Envoy does not answer, or not as expected. Source: Envoy 1.40, "Administration interface".
 """
@@ -15,7 +15,7 @@ from outrig.agent.readiness import Listener
 
 INBOUND_CLUSTER = "inbound|"  # clusters that lead to the application: `inbound|PORT||`
 READINESS_STATS = r"^(listener_manager\.(workers_started|lds\.update_success)|control_plane\.connected_state)$"
-ACTIVE_STATS = r"^(http\.inbound.*\.downstream_rq_active|cluster\.inbound\|.*\.upstream_rq_active)$"
+_CALLS = r"^(http\.inbound.*\.downstream_rq|cluster\.inbound\|.*\.upstream_rq)_(active|total)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,14 @@ class Upstream:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}" if self.port else self.host
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What the application is asked: requests, streams and TCP sessions. `total`: since Envoy's start."""
+
+    active: int
+    total: int
 
 
 class Admin:
@@ -48,10 +56,18 @@ class Admin:
         filtered = quote("^" + INBOUND_CLUSTER.replace("|", r"\|"))
         return tuple(dict.fromkeys(read_application(await self._get(f"/clusters?format=json&filter={filtered}"))))
 
+    async def calls(self) -> Calls:
+        """What comes in for the application."""
+        return read_calls(await self.statistics(_CALLS))
+
     async def drain_inbound(self) -> None:
         """Ask peers to leave: health checks fail, GOAWAY and `connection: close` go out; the ports stay open."""
         await self._ask("POST", "/healthcheck/fail")
         await self._ask("POST", "/drain_listeners?graceful&inboundonly&skip_exit")
+
+    async def close_inbound(self) -> None:
+        """Close the ports to new connections; those there are stay."""
+        await self._ask("POST", "/drain_listeners?inboundonly")
 
     async def _get(self, target: str) -> Any:
         body = await self._ask("GET", target)
@@ -74,6 +90,12 @@ class Admin:
 def read_statistics(document: Any) -> Mapping[str, int]:
     """Name → value from `/stats?format=json`; histograms are left out."""
     return {s["name"]: s["value"] for s in document.get("stats", ()) if isinstance(s.get("value"), int)}
+
+
+def read_calls(statistics: Mapping[str, int]) -> Calls:
+    """Requests towards Envoy and from it to the application, together: a sum is zero when both are."""
+    active = sum(value for name, value in statistics.items() if name.endswith("_active"))
+    return Calls(active, sum(statistics.values()) - active)
 
 
 def read_listeners(document: Any) -> Iterator[Listener]:

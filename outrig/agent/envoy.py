@@ -83,6 +83,10 @@ class Envoy:
         self._expected = True
         self._signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """End a process that does not answer; `run()` starts another."""
+        self._signal(signal.SIGKILL)
+
     async def stop(self) -> None:
         """End Envoy for good and wait until it is gone."""
         self._stopping = True

@@ -1,6 +1,6 @@
 """`outrig agent`: the command line. In: arguments. Out: an exit status, documented in `docs/agent.md`.
 
-argparse, and imports only when needed: a health check starts this every few seconds.
+argparse, and imports only when needed.
 """
 
 import argparse
@@ -9,11 +9,13 @@ import os
 import sys
 import time
 
+from outrig.agent import health_check
+
 
 def main(argv: list[str], link_local: str = "") -> int:
     """Run `outrig agent` with these arguments; the exit status. `link_local` is another than ECS's only in tests."""
     arguments = _parser().parse_args(argv)
-    return _healthy() if arguments.command == "healthy" else _run(arguments, link_local)
+    return health_check.main() if arguments.command == "healthy" else _run(arguments, link_local)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,19 +30,6 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--log-level", default="", choices=("debug", "info", "warning", "error"))
     commands.add_parser("healthy", help="exit 0 if the agent of this task says it is ready")
     return parser
-
-
-def _healthy() -> int:
-    from outrig.agent.probe import ask
-    from outrig.agent.setup import readiness_port
-    from outrig.errors import OutrigError
-
-    try:
-        ready, line = ask(readiness_port(os.environ))
-    except OutrigError as error:
-        ready, line = False, str(error)
-    print(line)
-    return 0 if ready else 1
 
 
 def _run(arguments: argparse.Namespace, link_local: str) -> int:

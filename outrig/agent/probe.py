@@ -1,14 +1,15 @@
 """Port 9902, for the container's health check: `/ready` and `/healthy`, on loopback only.
 
 `/ready` is 200 when the workload may take calls, else 503; `/healthy` is 200 while the agent lives. The body is one
-line that says how things are. `ask` is the other end, for images without curl.
+line that says how things are. The other end, for images without curl, is `health_check`. `/drained` answers once the
+workload has drained, `POST /drain` has it do so: both are for `outrig app-entrypoint`.
 """
 
 import asyncio
-import http.client
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from outrig.agent.leaving import Applications
 from outrig.agent.problems import InvalidConfiguration
 from outrig.agent.status import Status
 from outrig.wire.stream import State
@@ -17,15 +18,21 @@ _PATIENCE = 5.0  # seconds for a request to arrive
 
 
 @asynccontextmanager
-async def serving(status: Status, port: int) -> AsyncIterator[int]:
+async def serving(status: Status, port: int, applications: Applications) -> AsyncIterator[int]:
     """Serve while inside; gives the port in use. Raises InvalidConfiguration if it is taken."""
+    drained = _response("200 OK", "drained", body=True)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             async with asyncio.timeout(_PATIENCE):
                 head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"GET /drained "):
+                await applications.attend(reader, writer, answer=drained)
+            elif head.startswith(b"POST /drain "):
+                writer.write(_response("202 Accepted", "draining", body=True))
+                applications.on_stop()
+            else:
                 writer.write(_answer(head, status))
-                await writer.drain()
         writer.close()
 
     try:
@@ -33,21 +40,10 @@ async def serving(status: Status, port: int) -> AsyncIterator[int]:
     except OSError as error:
         hint = "OUTRIG_READINESS_PORT chooses another"
         raise InvalidConfiguration(f"port {port}", f"cannot be used for readiness: {error.strerror}", hint) from None
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-def ask(port: int) -> tuple[bool, str]:
-    """Whether an agent on this machine says it is ready, and what it says."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/ready")
-        answer = connection.getresponse()
-        return answer.status == 200, answer.read(4096).decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException) as error:
-        return False, f"no agent answers on 127.0.0.1:{port}: {error}"
+        yield server.sockets[0].getsockname()[1]
     finally:
-        connection.close()
+        server.close()  # without waiting: an application's connection may be open still
 
 
 def _answer(head: bytes, status: Status) -> bytes:

@@ -1,8 +1,8 @@
 """Whether this workload may take calls, decided from what was seen. Pure.
 
-Ready is: Envoy has its configuration from the control plane, its inbound listeners are open, and the application
-accepts connections where Envoy will forward to. Once that was so, losing the control plane changes nothing: the last
-good configuration serves on.
+Ready is: Envoy has its configuration from the control plane, its inbound listeners are open, the application is
+healthy by its probe (without one: accepts connections where Envoy will forward to), and ECS calls no container of
+the task unhealthy. Once that was so, losing the control plane changes nothing: the last good configuration serves on.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,27 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Fitness:
+    """What is known of the application. `problem`: why it cannot take calls, in words.
+
+    `unproven`: what it has yet to show. That keeps a workload from getting ready, and takes nothing from a ready one.
+    """
+
+    problem: str = ""
+    unproven: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
-    """One look at the sidecar. `closed`: addresses of the application that accept no connection."""
+    """What was seen of the sidecar. `silent`: Envoy runs, but has not answered for too long."""
 
     running: bool
+    silent: bool = False
     workers_started: bool = False
     connected: bool = False
     configured: bool = False
     listeners: tuple[Listener, ...] = ()
-    closed: tuple[str, ...] = ()
+    fitness: Fitness = Fitness()
 
     @property
     def inbound(self) -> tuple[Listener, ...]:
@@ -60,8 +72,8 @@ def judge(before: State, seen: Observed) -> Verdict:
 
 def _missing(seen: Observed, *, first: bool) -> str:
     """What is wanting before the workload may take calls."""
-    if not seen.running:
-        return "Envoy is not running"
+    if stopped := _stopped(seen):
+        return stopped
     for listener in seen.listeners:
         if listener.refused and not listener.active:
             return f"Envoy refused listener {listener.name}: {listener.refused}"
@@ -71,17 +83,19 @@ def _missing(seen: Observed, *, first: bool) -> str:
         return "Envoy waits for a part of its configuration"
     if late := next((listener.name for listener in seen.inbound if not listener.active), ""):
         return f"listener {late} is not open yet"
-    return _closed(seen)
+    return seen.fitness.problem or seen.fitness.unproven
 
 
 def _lost(seen: Observed) -> str:
     """What a ready workload can no longer do. A change that Envoy refuses or still warms takes nothing from it."""
-    if not seen.running:
-        return "Envoy is not running"
+    if stopped := _stopped(seen):
+        return stopped
     if seen.inbound and not any(listener.active for listener in seen.inbound):
         return "no inbound listener is open"
-    return _closed(seen)
+    return seen.fitness.problem
 
 
-def _closed(seen: Observed) -> str:
-    return f"the application does not accept connections on {', '.join(seen.closed)}" if seen.closed else ""
+def _stopped(seen: Observed) -> str:
+    if not seen.running:
+        return "Envoy is not running"
+    return "Envoy does not answer" if seen.silent else ""

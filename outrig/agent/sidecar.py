@@ -14,8 +14,10 @@ from outrig.agent import bootstrap, envoy, probe, rundir
 from outrig.agent.admin import Admin
 from outrig.agent.control_plane import ControlPlane
 from outrig.agent.draining import Drain
+from outrig.agent.identity import identity_of
 from outrig.agent.installing import CONTROL_CHAIN, Installer
 from outrig.agent.joining import Joined, Joiner
+from outrig.agent.leaving import Applications
 from outrig.agent.link import Link, load_identity
 from outrig.agent.membership import Membership
 from outrig.agent.memory import memory
@@ -34,23 +36,34 @@ async def run(setup: Setup) -> int:
     with rundir.opened(setup.directory) as directory:
         binary = envoy.find(setup.envoy)
         version = await envoy.version_of(binary)
-        status = Status()
-        async with probe.serving(status, setup.readiness_port) as port:
+        status, stop = Status(), Stop()
+        applications = Applications(on_stop=stop.ask)
+        async with probe.serving(status, setup.readiness_port, applications) as port:
             _announce(setup, version, directory.path, port)
-            return await Sidecar(setup, directory, status=status, binary=binary, envoy_version=version).run()
+            sidecar = Sidecar(setup, directory, status=status, binary=binary, envoy_version=version)
+            return await sidecar.run(stop, applications)
 
 
 class Stop:
-    """SIGTERM or SIGINT: the first asks to drain, the second to leave at once."""
+    """SIGTERM or SIGINT: the first asks to drain, the second to leave at once. Applications can ask, not insist."""
 
     def __init__(self) -> None:
         self.asked, self.insisted = asyncio.Event(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._heard, number)
+        self._signalled = False
+
+    def ask(self) -> None:
+        """An application was told to stop: the whole task is to."""
+        if not self.asked.is_set():
+            _log.info("the application is to stop: draining")
+        self.asked.set()
 
     def _heard(self, number: signal.Signals) -> None:
-        _log.info("%s: %s", number.name, "leaving at once" if self.asked.is_set() else "draining")
-        (self.insisted if self.asked.is_set() else self.asked).set()
+        """The signal itself may come after an application's word, and is then no second one."""
+        _log.info("%s: %s", number.name, "leaving at once" if self._signalled else "draining")
+        (self.insisted if self._signalled else self.asked).set()
+        self._signalled = True
 
 
 class Sidecar:
@@ -61,22 +74,22 @@ class Sidecar:
         self._setup, self._directory, self._status, self._binary = setup, directory, status, binary
         key = directory.key()
         self._control_plane = ControlPlane(setup.onboarding.endpoint, setup.roots)
-        joiner = Joiner(self._control_plane, setup.onboarding, key=key, task=setup.task, envoy_version=envoy_version)
+        me = identity_of(setup)
+        joiner = Joiner(self._control_plane, setup.onboarding, key=key, identity=me, envoy_version=envoy_version)
         self._membership = Membership(Installer(joiner, key, directory, setup.onboarding), status)
         self._link = Link(self._control_plane, self._membership, status=status, identity=self._identity)
         self._admin = Admin(str(directory.path / bootstrap.ADMIN_SOCKET))
         self._envoy: envoy.Envoy | None = None
 
-    async def run(self) -> int:
-        """Serve until a signal, then drain. Returns the exit status; raises Fatal."""
-        stop = Stop()
+    async def run(self, stop: Stop, applications: Applications) -> int:
+        """Serve until told to stop, then drain. Returns the exit status; raises Fatal."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._say_memory)
         serving = asyncio.create_task(self._serve())
         try:
             await first(serving, stop.asked)
             if serving.done():
                 raise reason_of(serving)
-            leaving = asyncio.create_task(self._drain())
+            leaving = asyncio.create_task(self._drain(applications))
             await first(leaving, stop.insisted)
             if stop.insisted.is_set():
                 leaving.cancel()
@@ -91,18 +104,19 @@ class Sidecar:
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as parts:
-            started_with = ""
+            started_with, watcher = "", None
             async for joined in self._membership.joins():
                 present = self._directory.read(bootstrap.BOOTSTRAP)
-                if self._envoy is None:
+                if self._envoy is None or watcher is None:
                     self._envoy = envoy.Envoy(self._command(joined))
-                    watcher = Watcher(self._envoy, self._admin, status=self._status)
+                    watcher = Watcher(self._envoy, self._admin, status=self._status, task=self._setup.task)
                     for part in (self._envoy.run(), watcher.run(), self._link.run(), self._say_memory_when_ready()):
                         parts.create_task(part)
                 elif present != started_with:
                     _log.warning("the proxy's identity changed: starting Envoy anew")
                     self._envoy.restart()
                 started_with = present
+                watcher.use(joined.response.probe)
                 self._link.use(joined.response.uid)
 
     def _command(self, joined: Joined) -> envoy.Command:
@@ -111,10 +125,9 @@ class Sidecar:
         )
         return envoy.Command(self._binary, arguments, self._directory.path, self._setup.output)
 
-    async def _drain(self) -> None:
-        if self._envoy is not None:
-            drain = Drain(self._envoy, self._admin, link=self._link, status=self._status)
-            await drain.run(float(self._setup.drain_seconds))
+    async def _drain(self, applications: Applications) -> None:
+        drain = Drain(self._admin, link=self._link, status=self._status, applications=applications)
+        await drain.run(self._envoy, float(self._setup.drain_seconds))
 
     def _identity(self) -> ssl.SSLContext:
         path = self._directory.path

@@ -9,12 +9,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from outrig.control.following import Burst
 from outrig.model import Trust
 from outrig.resources import Key
-from outrig.snapshot import ProxyId, Snapshot, TypeUrl
+from outrig.snapshot import ENDPOINTS, ProxyId, Snapshot, TypeUrl
 from outrig.store.protocol import Change, ChangeType
 from outrig.xds.mailbox import Mailbox
 from outrig.xds.subscription import Rejection
@@ -22,6 +23,7 @@ from outrig.xds.subscription import Rejection
 Dirty = Mapping[ProxyId, Mapping[TypeUrl, set[str]]]
 Verdict = Callable[[ProxyId, tuple[Rejection, ...]], None]
 Dirtied = Callable[[Iterable[ProxyId]], None]
+Presence = Callable[[ProxyId, bool], None]
 
 
 class World(Protocol):
@@ -47,22 +49,17 @@ class _Acceptance:
         self.stamp = stamp
         self.begun = False
         self.done = asyncio.Event()
-        self._behind: set[Mailbox] = set()
+        self._behind: set[ProxyId] = set()
 
-    def begin(self, mailboxes: Iterator[Mailbox]) -> None:
-        """State `stamp` is there, and whom it concerned is marked."""
+    def begin(self, behind: Iterable[ProxyId]) -> None:
+        """State `stamp` is there, and these have not accepted it yet."""
         self.begun = True
-        self._behind = {box for box in mailboxes if box.endpoints_marked >= self.stamp > box.progress.accepted}
+        self._behind = set(behind)
         self._check()
 
-    def progressed(self, mailbox: Mailbox) -> None:
-        """That proxy may have accepted it."""
-        if mailbox.progress.accepted >= self.stamp:
-            self.left(mailbox)
-
-    def left(self, mailbox: Mailbox) -> None:
+    def reached(self, proxy: ProxyId) -> None:
         """That proxy need not be waited for."""
-        self._behind.discard(mailbox)
+        self._behind.discard(proxy)
         self._check()
 
     def _check(self) -> None:
@@ -70,12 +67,21 @@ class _Acceptance:
             self.done.set()
 
 
+@dataclass(slots=True)
+class _Absence:
+    """A proxy without a stream, which serves on with what it has. `since`: loop time. `marked`: as in a mailbox."""
+
+    since: float
+    marked: int
+
+
 class Hub:
-    """Feeds the xDS server. `on_verdict` hears what a proxy refuses, () once it refuses nothing; `on_dirty`, which
-    proxies a change has just reached.
+    """Feeds the xDS server. `on_verdict` hears what a proxy refuses, () once it refuses nothing, and what is known of
+    one that is back; `on_dirty`, which proxies a change has just reached; `on_presence`, which come and go.
 
     `stamp` numbers the states that `snapshot` shows: the store's revision, lifted where the store was restored to
-    an earlier one, so that it never falls.
+    an earlier one, so that it never falls. A proxy whose stream ended, or that this hub has not met yet, still uses
+    what it was sent: for `away` seconds it is expected back, then taken for dead.
     """
 
     def __init__(
@@ -85,10 +91,14 @@ class Hub:
         *,
         on_verdict: Verdict = lambda _proxy, _rejections: None,
         on_dirty: Dirtied = lambda _proxies: None,
+        on_presence: Presence = lambda _proxy, _here: None,
+        away: float = 30.0,
     ) -> None:
         self._world, self._bursts = world, bursts
-        self._on_verdict, self._on_dirty = on_verdict, on_dirty
+        self._on_verdict, self._on_dirty, self._on_presence = on_verdict, on_dirty, on_presence
+        self._away = away
         self._readers: dict[ProxyId, set[Mailbox]] = defaultdict(set)
+        self._absent: dict[ProxyId, _Absence] = {}
         self._verdicts: dict[ProxyId, tuple[Rejection, ...]] = {}
         self._acceptances: set[_Acceptance] = set()
         self._revision = 0
@@ -125,23 +135,28 @@ class Hub:
         """A mailbox that is marked with what changes for the proxy. A reconnect may overlap its old stream."""
         mailbox = Mailbox(self.stamp, lambda mailbox: self._progressed(proxy, mailbox))
         self._readers[proxy].add(mailbox)
+        self._absent.pop(proxy, None)
+        self._on_presence(proxy, True)
+        if proxy in self._verdicts:
+            self._on_verdict(proxy, self._verdicts[proxy])
         try:
             yield mailbox
         finally:
             self._readers[proxy].discard(mailbox)
             if not self._readers[proxy]:
                 del self._readers[proxy]
-            for acceptance in tuple(self._acceptances):
-                acceptance.left(mailbox)
+                if self._world.snapshot(proxy) is not None:
+                    self._left(proxy, mailbox.endpoints_marked)
 
     def nacks(self, proxy: ProxyId) -> tuple[Rejection, ...]:
         """What the proxy refuses, as far as its streams have told; kept when it disconnects."""
         return self._verdicts.get(proxy, ())
 
     async def wait_withdrawn(self, revision: int, *, bound: float) -> bool:
-        """Until every connected proxy whose load assignments changed at that revision, or since, has accepted them.
+        """Until every proxy whose load assignments changed at that revision, or since, has accepted them.
 
-        `revision` is that of the write that took an endpoint away. False if `bound` seconds passed first.
+        `revision` is that of the write that took an endpoint away. False if `bound` seconds passed first: a proxy was
+        too slow or away, or it refuses a load assignment and so uses an older one.
         """
         acceptance = _Acceptance(revision + self._lift)
         self._acceptances.add(acceptance)
@@ -162,14 +177,24 @@ class Hub:
         for change in burst.changes:
             if change.type is ChangeType.DELETED:
                 self._forget(change.resource.key)
-        self._mark(self._world.apply(burst.changes) if burst.changes else {})
+        dirty = self._world.apply(burst.changes) if burst.changes else {}
+        if not self._ready.is_set():
+            for proxy in dirty.keys() - self._readers.keys():
+                self._left(proxy, self.stamp)
+        self._mark(dirty)
         self._begin_acceptances()
 
     def _mark(self, dirty: Dirty) -> None:
         for proxy, names in dirty.items():
             for mailbox in self._readers.get(proxy, ()):
                 mailbox.mark(names, self.stamp)
+            if ENDPOINTS in names and proxy in self._absent:
+                self._absent[proxy].marked = self.stamp
         self._on_dirty(dirty)
+
+    def _left(self, proxy: ProxyId, marked: int) -> None:
+        self._absent[proxy] = _Absence(asyncio.get_running_loop().time(), marked)
+        self._on_presence(proxy, False)
 
     def _wake_all(self) -> None:
         for mailboxes in self._readers.values():
@@ -177,16 +202,31 @@ class Hub:
                 mailbox.wake()
 
     def _forget(self, key: Key) -> None:
-        self._verdicts.pop(ProxyId(f"{key.namespace}/{key.name}"), None)
+        proxy = ProxyId(f"{key.namespace}/{key.name}")
+        self._verdicts.pop(proxy, None)
+        if self._absent.pop(proxy, None):
+            for acceptance in self._acceptances:
+                acceptance.reached(proxy)
 
     def _begin_acceptances(self) -> None:
         for acceptance in self._acceptances:
             if not acceptance.begun and acceptance.stamp <= self.stamp:
-                acceptance.begin(box for boxes in self._readers.values() for box in boxes)
+                acceptance.begin(self._behind(acceptance.stamp))
+
+    def _behind(self, stamp: int) -> Iterator[ProxyId]:
+        for proxy, mailboxes in self._readers.items():
+            concerned = any(box.endpoints_marked >= stamp for box in mailboxes)
+            if concerned and not any(_has_accepted(box, stamp) for box in mailboxes):
+                yield proxy
+        now = asyncio.get_running_loop().time()
+        for proxy, absence in self._absent.items():
+            if absence.marked >= stamp and now - absence.since < self._away:
+                yield proxy
 
     def _progressed(self, proxy: ProxyId, mailbox: Mailbox) -> None:
         for acceptance in tuple(self._acceptances):
-            acceptance.progressed(mailbox)
+            if _has_accepted(mailbox, acceptance.stamp):
+                acceptance.reached(proxy)
         rejections = mailbox.progress.rejections
         if rejections or mailbox.progress.settled:
             self._judge(proxy, rejections)
@@ -197,3 +237,8 @@ class Hub:
             return
         self._verdicts[proxy] = rejections
         self._on_verdict(proxy, rejections)
+
+
+def _has_accepted(mailbox: Mailbox, stamp: int) -> bool:
+    progress = mailbox.progress
+    return progress.accepted >= stamp and not any(each.type_url == ENDPOINTS for each in progress.rejections)

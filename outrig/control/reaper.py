@@ -12,9 +12,9 @@ from typing import Protocol
 
 import structlog
 
-from outrig.control.status import Clock, change, entry_key, utc_now
-from outrig.dialects.conditions import condition_of
-from outrig.dialects.istio.readiness import READY, ReadyReason, with_readiness
+from outrig.control.status import Clock, change_workload, utc_now
+from outrig.dialects.conditions import READY, condition_of
+from outrig.dialects.istio.readiness import ReadyReason, with_readiness
 from outrig.dialects.onboarding.connection import without_agent
 from outrig.dialects.onboarding.registration import task_arn_of
 from outrig.errors import OutrigError
@@ -22,6 +22,8 @@ from outrig.kit.aio import jittered_backoff
 from outrig.resources import Key, Resource
 from outrig.store.cascade import delete_with_dependents
 from outrig.store.protocol import Conflict, NotFound, Store, Unavailable
+
+ASKED_AGAIN = (1.0, 3.0)  # seconds after a loss: ECS learns of an end somewhat later than the stream does
 
 _log = structlog.get_logger(__name__)
 
@@ -64,8 +66,8 @@ class _Absence:
 class Reaper:
     """Keeps the absences. All methods but `run` are synchronous and may be called before it runs.
 
-    `tasks` is asked when an agent is lost and again when its first grace is over: one whose task has stopped will not
-    be back, so what is left of the grace ends.
+    `tasks` is asked when an agent is lost, soon after, and when its first grace is over: one whose task has stopped
+    will not be back, so what is left of the grace ends.
     """
 
     def __init__(
@@ -92,6 +94,8 @@ class Reaper:
         self._later(absence, self._graces.disconnected, _Stage.NOT_READY)
         self._later(absence, self._graces.removed, _Stage.REMOVED)
         self._lost.put_nowait(absence)
+        loop = asyncio.get_running_loop()
+        absence.timers += [loop.call_later(wait, self._lost.put_nowait, absence) for wait in ASKED_AGAIN]
 
     def left(self, registration: Key, uid: str) -> None:
         """Its agent has drained and gone: it will not come back."""
@@ -172,26 +176,26 @@ class Reaper:
         await self._mark_away(absence)
         if stage is _Stage.NOT_READY:
             await self._mark_not_ready(absence)
-            self._lost.put_nowait(absence)  # ECS learns of an end somewhat later than the stream does
+            self._lost.put_nowait(absence)
 
     async def _mark_away(self, absence: _Absence) -> None:
         now = self._clock()
 
-        def alter(registration: Resource) -> Resource:
-            return without_agent(registration, closed=False, now=now) if self._holds(absence) else registration
+        def alter(resource: Resource) -> Resource:
+            return without_agent(resource, closed=False, now=now) if self._holds(absence) else resource
 
-        await change(self._store, absence.registration, alter, uid=absence.uid)
+        await change_workload(self._store, absence.registration, alter, uid=absence.uid)
 
     async def _mark_not_ready(self, absence: _Absence) -> None:
         now = self._clock()
 
-        def alter(entry: Resource) -> Resource:
-            if not self._holds(absence) or _is_draining(entry):
-                return entry
-            return with_readiness(entry, ReadyReason.DISCONNECTED, now=now)
+        def alter(resource: Resource) -> Resource:
+            if not self._holds(absence) or _is_draining(resource):
+                return resource
+            return with_readiness(resource, ReadyReason.DISCONNECTED, now=now)
 
         _log.info("agent is away, its workload gets no more calls", registration=str(absence.registration))
-        await change(self._store, entry_key(absence.registration.namespace, absence.registration.name), alter)
+        await change_workload(self._store, absence.registration, alter, uid=absence.uid)
 
     async def _remove(self, absence: _Absence) -> None:
         try:
@@ -205,6 +209,6 @@ class Reaper:
             self.back(absence.registration)
 
 
-def _is_draining(entry: Resource) -> bool:
-    condition = condition_of(entry.status, READY)
+def _is_draining(resource: Resource) -> bool:
+    condition = condition_of(resource.status, READY)
     return condition is not None and condition.reason == ReadyReason.DRAINING

@@ -1,9 +1,9 @@
 """Which agents are connected, and what that means for their workloads.
 
-In: agent streams and what they report; registrations and entries that come and go. Out: the registration's
-`AgentConnected`, the entry's `Ready`, messages to the agent. The stream being open is what makes an agent connected;
-when it ends, the reaper's graces begin. An agent whose registration or entry was deleted is told to join again, which
-makes both anew.
+In: agent streams and what they report; registrations and entries that come and go. Out: the conditions
+`AgentConnected` and `Ready` of registration and entry, messages to the agent. The stream being open is what makes an
+agent connected; when it ends, the reaper's graces begin. An agent whose registration or entry was deleted is told to
+join again, which makes both anew.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import structlog
 from outrig.control.following import follow
 from outrig.control.reaper import Reaper
 from outrig.control.sessions import registration_key
-from outrig.control.status import Clock, change, entry_key, utc_now
+from outrig.control.status import Clock, change_workload, utc_now
 from outrig.dialects.istio.readiness import ReadyReason, with_readiness
 from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY
 from outrig.dialects.onboarding.connection import with_agent
@@ -26,7 +26,7 @@ from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId
 from outrig.store.protocol import Change, ChangeType, Query, Store
 from outrig.wire.codec import WireError
-from outrig.wire.stream import Ban, Bye, Message, Rejoin, Renew, Report, State, Welcome, Withdrawn
+from outrig.wire.stream import Ban, Bye, Message, Rejoin, Report, State, Welcome, Withdrawn
 from outrig.xds.session import Session
 
 _FOLLOWED: Final = Query(
@@ -112,17 +112,13 @@ class Registry:
         """How many agents are connected."""
         return len(self._connections)
 
-    def tell(self, registration: Key, message: Ban | Renew) -> bool:
-        """Send an order to an agent; False if it is not connected here. A ban ends its proxy's streams too.
-
-        Nothing in this version gives such orders: `outrig.wire.stream` says the same to those who write agents.
-        """
+    def ban(self, registration: Key, message: Ban) -> bool:
+        """Tell an agent that it is shut out; False if it is not connected here. Its proxy's streams end too."""
         connection = self._connections.get(registration)
         if connection is None:
             return False
         connection.send(message)
-        if isinstance(message, Ban):
-            self._end_proxy(connection.session.proxy, message.reason)
+        self._end_proxy(connection.session.proxy, message.reason)
         return True
 
     async def run(self) -> None:
@@ -171,18 +167,17 @@ class Registry:
         """See `Connection.report`."""
         reason, message = _reason(report), _one_line(report.reason)
         session, now = connection.session, self._place.clock()
-        key = entry_key(session.registration.namespace, session.registration.name)
 
-        def alter(entry: Resource) -> Resource:
+        def alter(resource: Resource) -> Resource:
             if self._connections.get(session.registration) is not connection:
-                return entry  # a newer stream speaks for this workload
-            return with_readiness(entry, reason, now=now, message=message)
+                return resource  # a newer stream speaks for this workload
+            return with_readiness(resource, reason, now=now, message=message)
 
-        entry = await change(self._store, key, alter)
-        if entry is None:
-            connection.rejoin(f"{key} is gone")
+        stored = await change_workload(self._store, session.registration, alter)
+        if stored is None or stored.entry is None:
+            connection.rejoin(f"{session.registration}, or its WorkloadEntry, is gone")
         elif reason is ReadyReason.DRAINING:
-            await self._withdraw(connection, entry.revision)
+            await self._withdraw(connection, stored.entry.revision)
 
     async def _withdraw(self, connection: Connection, revision: int) -> None:
         complete = await self._peers.wait_withdrawn(revision, bound=self._place.drain_bound)
@@ -193,10 +188,10 @@ class Registry:
     async def _welcome(self, connection: Connection) -> None:
         session, place = connection.session, self._place
 
-        def alter(registration: Resource) -> Resource:
-            return with_agent(registration, control_plane=place.instance, now=place.clock())
+        def alter(resource: Resource) -> Resource:
+            return with_agent(resource, control_plane=place.instance, now=place.clock())
 
-        stored = await change(self._store, session.registration, alter, uid=session.uid)
+        stored = await change_workload(self._store, session.registration, alter, uid=session.uid)
         if stored:
             connection.send(Welcome(place.instance))
         else:

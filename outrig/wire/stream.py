@@ -63,10 +63,7 @@ class Renew:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """Server: you are shut out; stop serving and do not come back with this identity.
-
-    Agents obey it; control planes do not send it yet.
-    """
+    """Server: you are shut out; stop serving and do not come back with this identity."""
 
     reason: str
 

@@ -50,6 +50,15 @@ class Conversation:
         """How many names the client made the server remember."""
         return sum(each.size for each in self._types.values())
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the client refuses a listener because it could not bind its address."""
+        return bool(self._types[LISTENER].blocked)
+
+    def retry(self) -> None:
+        """Have the listeners sent again whose address the client could not bind."""
+        self._types[LISTENER].owe(self._types[LISTENER].blocked)
+
     def receive(self, request: Request) -> bool:
         """Take a request; False if its type is not served here, which changes nothing."""
         subscription = self._types.get(request.type_url)

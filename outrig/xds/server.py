@@ -23,6 +23,7 @@ import grpc.aio
 import structlog
 
 from outrig.errors import OutrigError
+from outrig.kit.aio import jittered_backoff
 from outrig.snapshot import ProxyId, Snapshot
 from outrig.xds.conversation import Conversation
 from outrig.xds.credentials import Credentials
@@ -205,6 +206,8 @@ class _Stream:
         self._count_response = sent
         self._conversation = Conversation()
         self._writing: asyncio.Future[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._waits = _waits()
         self._log = _log.bind(proxy=proxy, peer=context.peer())
 
     async def run(self, first: Frame, *, limit: int, end: Any) -> None:
@@ -219,6 +222,8 @@ class _Stream:
         except* _Ended as group:
             ended = next(each for each in group.exceptions if isinstance(each, _Ended))
         finally:
+            if self._retry is not None:
+                self._retry.cancel()
             self._log.info("xds stream closed", reason=ended.reason)
         if self._writing is not None:
             await asyncio.wait([self._writing], timeout=LAST_WRITE)
@@ -266,8 +271,27 @@ class _Stream:
             before = self._mailbox.progress
             # Looking at every name is not worth it for a client that was settled, and refused and refuses nothing.
             calm = before.settled and not before.rejections and not rejections
-            self._mailbox.report(Progress(conversation.accepted, rejections, calm or conversation.is_quiet(snapshot)))
+            settled = calm or conversation.is_quiet(snapshot)
+            self._mailbox.report(Progress(conversation.accepted, rejections, settled))
+            self._plan_retry()
         return response
+
+    def _plan_retry(self) -> None:
+        """A client whose listener is refused may never ask for that listener's routes, so this waits for no rest."""
+        if self._conversation.is_blocked and self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(next(self._waits), self._try_again)
+        elif self._mailbox.progress.settled and not self._conversation.is_blocked:
+            self._waits = _waits()
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._conversation.retry()
+        self._mailbox.wake()
+
+
+def _waits() -> Iterator[float]:
+    """Seconds before a listener whose address was taken is sent again, each time."""
+    return jittered_backoff(first=1.0, ceiling=30.0)
 
 
 async def _wait_end(session: Session, ending: "asyncio.Future[_Ended]") -> None:

@@ -141,6 +141,11 @@ class Subscription:
         """These names must be sent again, changed or not, if the client subscribes to them."""
         self._owed.update(name for name in names if self.wants(name))
 
+    @property
+    def blocked(self) -> tuple[str, ...]:
+        """Names that the client refused because it could not bind an address: it may be free by now."""
+        return tuple(rejection.name for rejection in self._rejected.values() if "cannot bind" in rejection.reason)
+
     def review(self, available: Mapping[str, Encoded]) -> Due:
         """What the client lacks of the resources there are; only while nothing is in flight.
 

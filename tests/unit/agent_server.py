@@ -196,6 +196,7 @@ class FakeControlPlane:
     streams: asyncio.Queue[Stream] = field(default_factory=asyncio.Queue)
     discovery: Discovery = Discovery((1,), "test/cp", "0")
     behind: timedelta = timedelta()
+    lifetime: timedelta = timedelta(hours=1)
     redirect: str = ""
     port: int = 0
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -239,8 +240,11 @@ class FakeControlPlane:
         assert isinstance(key, ec.EllipticCurvePublicKey)
         response = JoinResponse(
             namespace="bookinfo", registration="ratings-x", uid="uid-1", node_id="bookinfo/ratings-x",
-            control_chain=self.ca.issue(key, "spiffe://test/bookinfo/ratings-x"), control_roots=self.ca.pem,
-            control_plane=CONTROL_PLANE, workload_chain=self.ca.issue(key, "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-ratings"),
+            control_chain=self.ca.issue(key, "spiffe://test/bookinfo/ratings-x", lifetime=self.lifetime),
+            control_roots=self.ca.pem,
+            control_plane=CONTROL_PLANE, workload_chain=self.ca.issue(
+                key, "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-ratings", lifetime=self.lifetime
+            ),
             xds_port=9, expires_in=3600, renew_in=1800,
         )  # fmt: skip
         return replace(response, **self.template)

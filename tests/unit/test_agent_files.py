@@ -10,10 +10,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from outrig.agent import probe, rundir
+from outrig.agent import health_check, probe, rundir
 from outrig.agent.bootstrap import XdsServer, bootstrap, concurrency, envoy_arguments, xds_server
 from outrig.agent.envoy import find, version_of
 from outrig.agent.joining import signing_request
+from outrig.agent.leaving import Applications
 from outrig.agent.memory import memory
 from outrig.agent.problems import CannotWrite, InvalidConfiguration, NoEnvoy, UnusableDirectory
 from outrig.agent.readiness import Verdict
@@ -141,7 +142,7 @@ def test_a_write_is_whole_private_and_does_not_follow_links(tmp_path: Path) -> N
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[Status, int]]:
     status = Status()
-    async with probe.serving(status, 0) as port:
+    async with probe.serving(status, 0, Applications()) as port:
         yield status, port
 
 
@@ -157,12 +158,12 @@ async def _status(port: int, request: bytes) -> bytes:
 
 async def test_the_probe_follows_the_state(served: tuple[Status, int]) -> None:
     status, port = served
-    assert await asyncio.to_thread(probe.ask, port) == (False, "starting: not joined yet")
+    assert await asyncio.to_thread(health_check.ask, port) == (False, "starting: not joined yet")
     status.update(Verdict(State.READY))
-    assert await asyncio.to_thread(probe.ask, port) == (True, "ready")
+    assert await asyncio.to_thread(health_check.ask, port) == (True, "ready")
     status.update(Verdict(State.DRAINING))
     status.update(Verdict(State.READY))
-    assert await asyncio.to_thread(probe.ask, port) == (False, "draining")
+    assert await asyncio.to_thread(health_check.ask, port) == (False, "draining")
 
 
 async def test_the_probe_survives_whatever_is_sent_to_it(served: tuple[Status, int]) -> None:
@@ -179,12 +180,12 @@ async def test_the_probe_survives_whatever_is_sent_to_it(served: tuple[Status, i
 
 async def test_a_taken_readiness_port_is_named(served: tuple[Status, int]) -> None:
     with pytest.raises(InvalidConfiguration, match="OUTRIG_READINESS_PORT"):
-        async with probe.serving(Status(), served[1]):
+        async with probe.serving(Status(), served[1], Applications()):
             pass
 
 
 def test_no_agent_is_not_healthy() -> None:
-    ready, line = probe.ask(1)
+    ready, line = health_check.ask(1)
     assert not ready
     assert "no agent answers" in line
 

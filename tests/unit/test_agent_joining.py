@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from outrig.agent.configuration import Endpoint, Onboarding
 from outrig.agent.control_plane import ControlPlane, skew
+from outrig.agent.identity import TaskIdentity
 from outrig.agent.joining import Joined, Joiner
 from outrig.agent.membership import Membership, Repeats, asked_wait
 from outrig.agent.problems import BadAnswer, JoinRefused, TaskEndpointFailed, Unreachable, Untrusted
@@ -46,7 +47,7 @@ class World:
         onboarding = Onboarding(at, "bookinfo", "ratings", labels={"version": "v5"})
         task = TaskAddress(f"{self.ecs.url}/v4/c1", CREDENTIALS_PATH, self.ecs.url)
         plane = ControlPlane(at, roots or self.plane.ca.pem)
-        return Joiner(plane, onboarding, key=self.key, task=task, envoy_version="1.40.0")
+        return Joiner(plane, onboarding, key=self.key, identity=TaskIdentity(task), envoy_version="1.40.0")
 
 
 @pytest.fixture

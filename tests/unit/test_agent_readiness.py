@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from outrig.agent.admin import Upstream, read_application, read_listeners, read_statistics
-from outrig.agent.readiness import Listener, Observed, Verdict, judge
+from outrig.agent.readiness import Fitness, Listener, Observed, Verdict, judge
 from outrig.wire.stream import State
 
 OPEN = Listener("in:9080", inbound=True, active=True)
@@ -23,7 +23,9 @@ GOOD = Observed(running=True, workers_started=True, connected=True, configured=T
         (replace(GOOD, workers_started=False), "Envoy waits for a part of its configuration"),
         (replace(GOOD, listeners=(OPEN, WARMING)), "listener in:9081 is not open yet"),
         (replace(GOOD, configured=False, listeners=(REFUSED,)), "Envoy refused listener out:9080: cannot bind"),
-        (replace(GOOD, closed=("127.0.0.1:9080",)), "the application does not accept connections on 127.0.0.1:9080"),
+        (Observed(running=True, silent=True), "Envoy does not answer"),
+        (replace(GOOD, fitness=Fitness(problem="GET /: status 500")), "GET /: status 500"),
+        (replace(GOOD, fitness=Fitness(unproven="GET /: not tried yet")), "GET /: not tried yet"),
     ],
 )
 def test_a_starting_workload_says_what_it_waits_for(seen: Observed, reason: str) -> None:
@@ -45,6 +47,7 @@ def test_a_workload_that_only_calls_needs_no_inbound_listener() -> None:
         replace(GOOD, connected=False),
         replace(GOOD, listeners=(OPEN, WARMING)),
         replace(GOOD, listeners=(OPEN, REFUSED)),
+        replace(GOOD, fitness=Fitness(unproven="a new probe: not tried yet")),
     ],
 )
 def test_a_ready_workload_stays_ready_without_control_plane_and_through_changes(seen: Observed) -> None:
@@ -53,7 +56,12 @@ def test_a_ready_workload_stays_ready_without_control_plane_and_through_changes(
 
 @pytest.mark.parametrize(
     "seen",
-    [Observed(running=False), replace(GOOD, closed=("127.0.0.1:9080",)), replace(GOOD, listeners=(WARMING,))],
+    [
+        Observed(running=False),
+        Observed(running=True, silent=True),
+        replace(GOOD, fitness=Fitness(problem="closed")),
+        replace(GOOD, listeners=(WARMING,)),
+    ],
 )
 def test_a_ready_workload_that_cannot_serve_is_unhealthy(seen: Observed) -> None:
     verdict = judge(State.READY, seen)

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 
 from outrig.control.following import Burst, follow
 from outrig.control.hub import Hub
@@ -97,6 +98,13 @@ class Reader:
         self._conversation.next(self._snapshot(), self._hub.stamp)
         self._report()
 
+    def refuse(self, response: Response) -> None:
+        """Twice where it must: a response that was refused whole comes again, a resource at a time."""
+        self._conversation.receive(Request(response.type_url, nonce=response.nonce, error="no"))
+        for again in self.take():
+            self._conversation.receive(Request(again.type_url, nonce=again.nonce, error="no"))
+            self.take()
+
     async def wait_marked(self) -> None:
         async with asyncio.timeout(BOUND):
             await self.mailbox.wait_awake()
@@ -128,9 +136,9 @@ async def put(store: MemoryStore, *resources: Resource) -> int:
 
 
 @asynccontextmanager
-async def hub_over(store: MemoryStore) -> AsyncIterator[tuple[Hub, Services]]:
+async def hub_over(store: MemoryStore, away: float = 0.0) -> AsyncIterator[tuple[Hub, Services]]:
     world = Services()
-    hub = Hub(world, follow(store, Query()))
+    hub = Hub(world, follow(store, Query()), away=away)
     async with running(hub.run()):
         await hub.wait_ready()
         yield hub, world
@@ -241,17 +249,97 @@ async def test_a_caller_that_never_answers_is_waited_for_up_to_the_bound() -> No
             assert not await hub.wait_withdrawn(revision, bound=0.01)
 
 
-async def test_a_caller_that_disconnects_is_not_waited_for() -> None:
+async def test_a_caller_that_disconnects_is_waited_for_until_it_is_back_and_has_accepted() -> None:
     store = MemoryStore()
-    await put(store, service("ratings", 1, "*"))
-    async with hub_over(store) as (hub, _):
-        with reader(hub, "shop/1", "ratings") as web:
-            revision = await put(store, service("ratings", 2, "*"))
+    await put(store, service("ratings", 1, "shop/web"))
+    async with hub_over(store, away=BOUND) as (hub, _):
+        with reader(hub, "shop/web", "ratings") as web:
+            revision = await put(store, service("ratings", 2, "shop/web"))
             await web.wait_marked()
             withdrawn = asyncio.create_task(hub.wait_withdrawn(revision, bound=BOUND))
             await turns()
+        await turns()
+        assert not withdrawn.done()
+        with hub.subscribed(ProxyId("shop/web")) as mailbox:
+            web = Reader(hub, ProxyId("shop/web"), mailbox)
+            await turns()
             assert not withdrawn.done()
+            web.connect("ratings")
+            assert await withdrawn
+
+
+async def test_a_caller_that_has_been_away_for_long_is_not_waited_for() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"))
+    async with hub_over(store, away=0.0) as (hub, _):
+        with reader(hub, "shop/web", "ratings"):
+            pass
+        revision = await put(store, service("ratings", 2, "shop/web"))
+        assert await hub.wait_withdrawn(revision, bound=BOUND)
+
+
+async def test_callers_that_have_not_come_back_since_a_restart_are_waited_for() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"))
+    async with hub_over(store, away=BOUND) as (hub, _):
+        revision = await put(store, service("ratings", 2, "shop/web"))
+        withdrawn = asyncio.create_task(hub.wait_withdrawn(revision, bound=BOUND))
+        await turns()
+        assert not withdrawn.done()
+        with reader(hub, "shop/web", "ratings"):
+            assert await withdrawn
+
+
+async def test_a_caller_that_is_removed_is_waited_for_no_longer() -> None:
+    store = MemoryStore()
+    registration = replace(service("web", 1, "shop/web"), key=Key("test", "Service", "", "shop", "web"))
+    await put(store, service("ratings", 1, "shop/web"), registration)
+    async with hub_over(store, away=BOUND) as (hub, _):
+        revision = await put(store, service("ratings", 2, "shop/web"))
+        withdrawn = asyncio.create_task(hub.wait_withdrawn(revision, bound=BOUND))
+        await turns()
+        assert not withdrawn.done()
+        async with store.transaction() as tx:
+            await tx.delete(registration.key)
         assert await withdrawn
+
+
+async def test_an_absent_caller_that_does_not_call_the_workload_is_not_waited_for() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"), service("details", 1, "shop/other"))
+    async with hub_over(store, away=BOUND) as (hub, _):
+        with reader(hub, "shop/web", "ratings") as web:
+            revision = await put(store, service("ratings", 2, "shop/web"))
+            await web.wait_marked()
+            web.read()
+            assert await hub.wait_withdrawn(revision, bound=BOUND)
+
+
+async def test_a_caller_that_refuses_its_endpoints_has_not_let_go() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"))
+    async with hub_over(store) as (hub, _):
+        with reader(hub, "shop/web", "ratings") as web:
+            revision = await put(store, service("ratings", 2, "shop/web"))
+            await web.wait_marked()
+            (response,) = web.take()
+            web.refuse(response)
+            assert not await hub.wait_withdrawn(revision, bound=0.01)
+            revision = await put(store, service("ratings", 3, "shop/web"))
+            await web.wait_marked()
+            web.read()
+            assert await hub.wait_withdrawn(revision, bound=BOUND)
+
+
+async def test_a_dead_stream_beside_the_one_that_accepted_is_not_waited_for() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"))
+    async with hub_over(store) as (hub, _):
+        with reader(hub, "shop/web", "ratings"), reader(hub, "shop/web", "ratings") as web:
+            revision = await put(store, service("ratings", 2, "shop/web"))
+            await web.wait_marked()
+            web.read()
+            assert await hub.wait_withdrawn(revision, bound=BOUND)
 
 
 async def test_who_does_not_call_the_workload_is_not_waited_for() -> None:
@@ -266,7 +354,7 @@ async def test_who_does_not_call_the_workload_is_not_waited_for() -> None:
             assert await hub.wait_withdrawn(revision, bound=BOUND)
 
 
-async def test_refusals_are_kept_and_told_once() -> None:
+async def test_refusals_are_kept_and_told_once_and_again_when_the_proxy_is_back() -> None:
     told: list[tuple[ProxyId, tuple[Rejection, ...]]] = []
     hub = Hub(Services(), no_bursts(), on_verdict=lambda *verdict: told.append(verdict))
     web, refusal = ProxyId("shop/web"), (Rejection(CLUSTER, "ratings", "1", "no"),)
@@ -279,7 +367,19 @@ async def test_refusals_are_kept_and_told_once() -> None:
         assert hub.nacks(web) == refusal
         mailbox.report(Progress(3, (), settled=True))
     assert hub.nacks(web) == ()
-    assert told == [(web, refusal), (web, ())]
+    assert told == [(web, refusal), (web, refusal), (web, ())]
+
+
+async def test_proxies_that_come_and_go_are_told_of() -> None:
+    store = MemoryStore()
+    await put(store, service("ratings", 1, "shop/web"))
+    seen: list[tuple[ProxyId, bool]] = []
+    hub = Hub(Services(), follow(store, Query()), on_presence=lambda *presence: seen.append(presence))
+    async with running(hub.run()):
+        await hub.wait_ready()
+        with hub.subscribed(ProxyId("shop/web")), hub.subscribed(ProxyId("shop/web")):
+            pass
+    assert seen == [("shop/web", False), ("shop/web", True), ("shop/web", True), ("shop/web", False)]
 
 
 async def test_nothing_is_served_before_everything_is_loaded() -> None:

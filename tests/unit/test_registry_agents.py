@@ -13,9 +13,7 @@ from outrig.control.reaper import Graces, Reaper, TaskStates
 from outrig.control.registry import Connection, Place, Registry
 from outrig.control.status import entry_key
 from outrig.control.world import World
-from outrig.dialects.conditions import condition_of
-from outrig.dialects.istio.readiness import READY
-from outrig.dialects.onboarding.connection import AGENT_CONNECTED
+from outrig.dialects.conditions import AGENT_CONNECTED, READY, condition_of
 from outrig.errors import OutrigError
 from outrig.snapshot import ProxyId
 from outrig.store.cascade import delete_with_dependents
@@ -91,6 +89,34 @@ async def test_a_report_becomes_the_entrys_readiness(store: MemoryStore, state: 
         await connection.report(Report(state, "because"))
         condition = await wait_condition(store, ENTRY, READY, reason)
         assert (condition.status, condition.message) == (ready, "because")
+
+
+async def test_registration_and_entry_say_the_same_of_agent_and_readiness(store: MemoryStore) -> None:
+    session = await register(store)
+    graces = Graces(disconnected=SOON, removed=LONG, restarted=LONG)
+    async with control_plane(store, graces) as plane:
+        async with plane.registry.attended(session) as connection:
+            await connection.report(Report("unhealthy", "GET /: status 500"))
+            for key in (session.registration, ENTRY):
+                assert (await wait_condition(store, key, AGENT_CONNECTED, "AgentEstablishedConnection")).status
+                condition = await wait_condition(store, key, READY, "Unhealthy")
+                assert (condition.status, condition.message) == (False, "GET /: status 500")
+        for key in (session.registration, ENTRY):
+            assert not (await wait_condition(store, key, AGENT_CONNECTED, "AgentLostConnection")).status
+            assert not (await wait_condition(store, key, READY, "Disconnected")).status
+    entry = await store.get(ENTRY)
+    assert entry is not None
+    assert "activeAgentConnection" not in entry.status
+
+
+async def test_what_changes_is_written_once_to_each_and_an_equal_report_not_at_all(store: MemoryStore) -> None:
+    session = await register(store)
+    async with control_plane(store) as plane, plane.registry.attended(session) as connection:
+        assert await next_message(connection) == Welcome("cp-1")
+        before = await store.revision()
+        for state in ("ready", "ready", "unhealthy", "unhealthy", "ready"):
+            await connection.report(Report(state))
+        assert await store.revision() - before == 3 * 2
 
 
 async def test_what_is_reported_again_is_not_written_again(store: MemoryStore) -> None:
@@ -288,6 +314,20 @@ async def test_an_agent_whose_task_has_stopped_gets_no_grace(store: MemoryStore)
     assert tasks.asked.empty()
 
 
+async def test_ecs_that_learns_of_an_end_after_the_stream_did_is_asked_again_soon(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outrig.control.reaper.ASKED_AGAIN", (SOON,))
+    session, tasks = await register_task(store), Tasks(stopped=False)
+    async with control_plane(store, tasks=tasks) as plane:
+        async with plane.registry.attended(session) as connection:
+            await connection.report(Report("ready"))
+        async with asyncio.timeout(BOUND):
+            await tasks.asked.get()
+        tasks.stopped = True
+        await wait_resource(store, session.registration, lambda found: found is None)
+
+
 @pytest.mark.parametrize("answer", [False, OutrigError("ecs", "cannot be asked")])
 async def test_an_agent_whose_task_runs_or_is_not_known_keeps_its_grace(
     store: MemoryStore, answer: bool | OutrigError
@@ -369,6 +409,6 @@ async def test_a_ban_reaches_the_agent_and_ends_its_proxys_streams(store: Memory
     session = await register(store)
     async with control_plane(store) as plane, plane.registry.attended(session) as connection:
         assert await next_message(connection) == Welcome("cp-1")
-        assert plane.registry.tell(session.registration, Ban("stolen key"))
+        assert plane.registry.ban(session.registration, Ban("stolen key"))
         assert await next_message(connection) == Ban("stolen key")
         assert plane.ended.get_nowait() == session.proxy

@@ -29,9 +29,7 @@ from outrig.control.registry import Place, Registry
 from outrig.control.sessions import Sessions
 from outrig.control.status import entry_key
 from outrig.control.world import World
-from outrig.dialects.conditions import condition_of
-from outrig.dialects.istio.readiness import READY
-from outrig.dialects.onboarding.connection import AGENT_CONNECTED
+from outrig.dialects.conditions import AGENT_CONNECTED, READY, condition_of
 from outrig.store.memory import MemoryStore
 from outrig.store.protocol import Query
 from outrig.wire.stream import PATH, SUBPROTOCOL, Bye, Hello, Message, Rejoin, Report, Welcome, Withdrawn, read, write

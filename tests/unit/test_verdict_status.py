@@ -1,18 +1,21 @@
 """What proxies refuse becomes a condition of their entry and an Event, once."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from outrig.control.status import ACCEPTED, COMPLETE, Verdicts, change, entry_key
-from outrig.dialects.conditions import condition_of
+from outrig.control.sessions import registration_key
+from outrig.control.status import change_workload, entry_key
+from outrig.control.verdicts import PARTIALLY_INVALID, Verdicts
+from outrig.dialects.conditions import PROGRAMMED, Condition, condition_of
 from outrig.errors import Finding
 from outrig.resources import Key, Resource
 from outrig.snapshot import LISTENER, ProxyId
 from outrig.store.memory import MemoryStore
-from outrig.store.protocol import Conflict, Query, Transaction, Unavailable
+from outrig.store.protocol import Conflict, Query, Unavailable
 from outrig.xds.subscription import Rejection
-from tests.unit.control_making import BOUND, delete, register, running, wait_condition
+from tests.unit.control_making import BOUND, SOON, delete, register, running, wait_condition
 
 WEB, ENTRY = ProxyId("shop/web"), entry_key("shop", "web")
 TAKEN = (Rejection(LISTENER, "inbound|9080", "1", "cannot bind '10.0.0.1:9080': Address already in use"),)
@@ -40,11 +43,11 @@ async def test_a_refusal_is_a_condition_and_an_event_about_the_entry(store: Memo
     verdicts = Verdicts(store)
     async with running(verdicts.run()):
         verdicts.note(WEB, TAKEN)
-        condition = await wait_condition(store, ENTRY, ACCEPTED.condition, "ProxyConfigRejected")
+        condition = await wait_condition(store, ENTRY, PROGRAMMED, "ConfigRejected")
         message = "Listener inbound|9080: cannot bind '10.0.0.1:9080': Address already in use"
         assert (condition.status, condition.message) == (False, message)
         (event,) = await told(store, 1)
-        assert (event.body["reason"], event.body["type"]) == ("ProxyConfigRejected", "Warning")
+        assert (event.body["reason"], event.body["type"]) == ("ConfigRejected", "Warning")
         assert event.body["message"] == message
         assert event.body["involvedObject"]["name"] == "web"
 
@@ -54,27 +57,84 @@ async def test_the_same_refusal_again_is_counted_when_it_came_back_and_else_not_
     async with running(verdicts.run()):
         for _ in range(2):
             verdicts.note(WEB, TAKEN)
-            await wait_condition(store, ENTRY, ACCEPTED.condition, "ProxyConfigRejected")
+            await wait_condition(store, ENTRY, PROGRAMMED, "ConfigRejected")
         verdicts.note(WEB, ())
-        assert (await wait_condition(store, ENTRY, ACCEPTED.condition, "Accepted")).status
+        assert (await wait_condition(store, ENTRY, PROGRAMMED, "Programmed")).status
         verdicts.note(WEB, TAKEN)
-        await wait_condition(store, ENTRY, ACCEPTED.condition, "ProxyConfigRejected")
+        await wait_condition(store, ENTRY, PROGRAMMED, "ConfigRejected")
         (event,) = await told(store, 2)
         assert event.body["count"] == 2
 
 
-async def test_a_proxy_that_refuses_nothing_is_not_written_about(store: MemoryStore) -> None:
-    before = await store.revision()
-    other = await register(store, "other")
+async def test_a_proxy_that_accepts_everything_is_programmed_and_nothing_is_said_to_be_invalid(
+    store: MemoryStore,
+) -> None:
     verdicts = Verdicts(store)
     async with running(verdicts.run()):
+        verdicts.note_findings(WEB, ())
         verdicts.note(WEB, ())
-        verdicts.note(other.proxy, TAKEN)
-        await wait_condition(store, entry_key("shop", "other"), ACCEPTED.condition, "ProxyConfigRejected")
+        for key in (ENTRY, registration_key("shop", "web")):
+            condition = await wait_condition(store, key, PROGRAMMED, "Programmed")
+            assert (condition.status, condition.message) == (True, "")
+            assert await condition_in(store, key, PARTIALLY_INVALID) is None
+    assert not (await store.list(Query(kinds=(("", "Event"),)))).items
+
+
+async def condition_in(store: MemoryStore, key: Key, type_: str) -> Condition | None:
+    resource = await store.get(key)
+    assert resource is not None
+    return condition_of(resource.status, type_)
+
+
+async def test_a_verdict_is_written_once_for_each_transition_whatever_is_said_again(store: MemoryStore) -> None:
+    other = await register(store, "other")
+    verdicts = Verdicts(store)
+    before = await store.revision()
+    async with running(verdicts.run()):
+        for rejections, reason in (((), "Programmed"), (TAKEN, "ConfigRejected"), ((), "Programmed")):
+            for _ in range(3):
+                verdicts.note(WEB, rejections)
+                await wait_condition(store, ENTRY, PROGRAMMED, reason)
+            verdicts.note(other.proxy, rejections)  # once this is written, so is what was said before
+            await wait_condition(store, entry_key("shop", "other"), PROGRAMMED, reason)
+        await told(store, 2)
+    # Two workloads, two resources each, three transitions; and an Event for each refusal.
+    assert await store.revision() - before == 2 * 2 * 3 + 2
+
+
+async def test_a_proxy_that_stays_away_is_unknown_until_it_is_judged_again(store: MemoryStore) -> None:
+    verdicts = Verdicts(store, away=SOON)
+    async with running(verdicts.run()):
+        verdicts.note(WEB, TAKEN)
+        await wait_condition(store, ENTRY, PROGRAMMED, "ConfigRejected")
+        verdicts.note_presence(WEB, False)
+        assert (await wait_condition(store, ENTRY, PROGRAMMED, "ProxyDisconnected")).status is None
+        entry = await store.get(ENTRY)
+        assert entry is not None
+        assert next(one["status"] for one in entry.status["conditions"] if one["type"] == PROGRAMMED) == "Unknown"
+        verdicts.note_presence(WEB, True)
+        verdicts.note(WEB, TAKEN)
+        assert (await wait_condition(store, ENTRY, PROGRAMMED, "ConfigRejected")).status is False
+
+
+async def test_a_reconnect_in_time_writes_nothing(store: MemoryStore) -> None:
+    other = await register(store, "other")
+    verdicts = Verdicts(store, away=0.2)
+    async with running(verdicts.run()):
+        verdicts.note(WEB, ())
+        await wait_condition(store, ENTRY, PROGRAMMED, "Programmed")
+        before = await revision_of_entry(store)
+        for here in (False, True, False, True):
+            verdicts.note_presence(WEB, here)
+        verdicts.note_presence(other.proxy, False)  # begins later, so is told later
+        await wait_condition(store, entry_key("shop", "other"), PROGRAMMED, "ProxyDisconnected")
+        assert await revision_of_entry(store) == before
+
+
+async def revision_of_entry(store: MemoryStore) -> int:
     entry = await store.get(ENTRY)
     assert entry is not None
-    assert condition_of(entry.status, ACCEPTED.condition) is None
-    assert entry.revision <= before
+    return entry.revision
 
 
 async def test_a_workload_that_is_gone_is_left_alone(store: MemoryStore) -> None:
@@ -84,7 +144,7 @@ async def test_a_workload_that_is_gone_is_left_alone(store: MemoryStore) -> None
     async with running(verdicts.run()):
         verdicts.note(WEB, TAKEN)
         verdicts.note(other.proxy, TAKEN)
-        await wait_condition(store, entry_key("shop", "other"), ACCEPTED.condition, "ProxyConfigRejected")
+        await wait_condition(store, entry_key("shop", "other"), PROGRAMMED, "ConfigRejected")
     assert await store.get(ENTRY) is None
 
 
@@ -110,46 +170,56 @@ async def test_while_the_store_is_away_a_verdict_waits() -> None:
         verdicts.note(WEB, TAKEN)
         await told(store, 1)
         store.failures = 0
-        await wait_condition(store, ENTRY, ACCEPTED.condition, "ProxyConfigRejected")
+        await wait_condition(store, ENTRY, PROGRAMMED, "ConfigRejected")
+
+
+REGISTRATION = registration_key("shop", "web")
 
 
 async def test_a_change_that_changes_nothing_is_not_written(store: MemoryStore) -> None:
     before = await store.revision()
-    assert await change(store, ENTRY, lambda entry: entry) is not None
+    stored = await change_workload(store, REGISTRATION, lambda resource: resource)
+    assert stored is not None
+    assert not stored.changed
     assert await store.revision() == before
 
 
-async def test_a_change_of_another_resource_of_that_name_is_none(store: MemoryStore) -> None:
+async def test_a_change_of_another_registration_of_that_name_is_none(store: MemoryStore) -> None:
     before = await store.revision()
-    assert await change(store, ENTRY, lambda entry: Resource(entry.key, uid=entry.uid), uid="another") is None
+    assert await change_workload(store, REGISTRATION, _labelled, uid="another") is None
     assert await store.revision() == before
+
+
+async def test_an_entry_that_is_gone_leaves_its_registration_to_be_changed(store: MemoryStore) -> None:
+    await delete(store, ENTRY)
+    stored = await change_workload(store, REGISTRATION, _labelled)
+    assert stored is not None
+    assert (stored.entry, dict(stored.registration.labels)) == (None, {"seen": "yes"})
 
 
 async def test_a_change_is_made_to_what_is_there_when_it_is_written(store: MemoryStore) -> None:
     """Somebody else writes between the first look and the write."""
     looks: list[int] = []
 
-    async def meddle(tx: Transaction) -> None:
-        stored = await tx.get(ENTRY)
-        assert stored is not None
-        await tx.update(Resource(ENTRY, body={"spec": {"address": "10.0.0.2"}}, uid=stored.uid, owners=stored.owners))
+    def alter(resource: Resource) -> Resource:
+        looks.append(resource.revision)
+        return _labelled(resource)
 
     async with store.transaction() as tx:
-        changing = asyncio.create_task(change(store, ENTRY, lambda entry: _labelled(entry, looks)))
+        changing = asyncio.create_task(change_workload(store, REGISTRATION, alter))
         while not looks:
             await asyncio.sleep(0)
-        await meddle(tx)
+        stored = await tx.get(ENTRY)
+        assert stored is not None
+        await tx.update(replace(stored, body={"spec": {"address": "10.0.0.2"}}))
     changed = await changing
     assert changed is not None
-    assert (changed.spec["address"], dict(changed.labels)) == ("10.0.0.2", {"seen": "yes"})
-    assert len(looks) == 2
+    assert changed.entry is not None
+    assert (changed.entry.spec["address"], dict(changed.entry.labels)) == ("10.0.0.2", {"seen": "yes"})
 
 
-def _labelled(entry: Resource, looks: list[int]) -> Resource:
-    looks.append(entry.revision)
-    return Resource(
-        entry.key, entry.body, labels={"seen": "yes"}, owners=entry.owners, uid=entry.uid, revision=entry.revision
-    )
+def _labelled(resource: Resource) -> Resource:
+    return replace(resource, labels={"seen": "yes"})
 
 
 async def test_a_change_that_keeps_conflicting_is_given_up(store: MemoryStore) -> None:
@@ -160,7 +230,7 @@ async def test_a_change_that_keeps_conflicting_is_given_up(store: MemoryStore) -
         return Resource(entry.key, uid=entry.uid, revision=entry.revision + 1000)
 
     with pytest.raises(Conflict):
-        await change(store, ENTRY, alter)
+        await change_workload(store, REGISTRATION, alter)
     assert 2 < len(tries) < 20
 
 
@@ -170,9 +240,9 @@ async def test_a_finding_about_a_proxy_is_told_as_a_refusal_is_and_taken_back(st
     verdicts = Verdicts(store)
     async with running(verdicts.run()):
         verdicts.note_findings(WEB, (finding,))
-        condition = await wait_condition(store, ENTRY, COMPLETE.condition, "ProxyConfigIncomplete")
-        assert (condition.status, condition.message) == (False, str(finding))
+        condition = await wait_condition(store, ENTRY, PARTIALLY_INVALID, "ConfigIncomplete")
+        assert (condition.status, condition.message) == (True, str(finding))
         (event,) = await told(store, 1)
-        assert (event.body["reason"], event.body["message"]) == ("ProxyConfigIncomplete", str(finding))
+        assert (event.body["reason"], event.body["message"]) == ("ConfigIncomplete", str(finding))
         verdicts.note_findings(WEB, ())
-        assert (await wait_condition(store, ENTRY, COMPLETE.condition, "Complete")).status
+        assert (await wait_condition(store, ENTRY, PARTIALLY_INVALID, "ConfigComplete")).status is False

@@ -242,6 +242,24 @@ def test_a_refused_version_is_not_sent_again_until_it_changes() -> None:
     assert stream.conversation.rejections == ()
 
 
+def test_only_a_listener_that_could_not_be_bound_is_sent_again_unchanged_and_only_when_it_is_time() -> None:
+    stream = settled_stream()
+    taken = "Error adding/updating listener(s) l: cannot bind '10.0.0.1:80': Address already in use"
+    (route,) = stream.put(ROUTES, "r", "2")
+    stream.nack(route, "no such thing")
+    assert not stream.conversation.is_blocked
+    (bad,) = stream.put(LISTENER, "l", "2")
+    assert stream.nack(bad, taken) == []
+    assert stream.conversation.is_blocked
+    stream.conversation.retry()
+    (again,) = stream.sent()
+    assert names([again]) == [("Listener", ("l",), ())]
+    stream.ack(again)
+    assert not stream.conversation.is_blocked
+    stream.conversation.retry()
+    assert stream.sent() == []
+
+
 def test_going_back_to_the_last_good_version_needs_no_response() -> None:
     stream = settled_stream()
     (bad,) = stream.put(ROUTES, "r", "2")

@@ -1,4 +1,4 @@
-"""The readiness probe of a WorkloadGroup: its schema, and what the schema cannot say."""
+"""The readiness probe of a WorkloadGroup: its schema, and what the schema cannot say. Agents run it."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -7,18 +7,25 @@ from pydantic import Field
 
 from outrig.dialects import syntax
 from outrig.dialects.findings import INVALID, MISSING, Place
-from outrig.dialects.schema import QUOTED, Form, Port, checked
+from outrig.dialects.schema import QUOTED, Form, Port, checked, empty_or
 from outrig.errors import Finding
+
+
+def _is_host(text: str) -> bool:
+    return syntax.is_ip(text) or syntax.is_dns_subdomain(text.lower())
+
 
 Seconds = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 HeaderName = Annotated[str, checked(syntax.is_header_name, "a header name of letters, digits, '-' and '_'")]
+HeaderValue = Annotated[str, QUOTED, checked(str.isprintable, "a header value: one line of printable characters")]
+Host = Annotated[str, empty_or(_is_host, "a host name or an IP address")]
 
 
 class HttpHeader(Form):
     """A header that the probe sends."""
 
     name: HeaderName = Field(description="Name of the header.")
-    value: Annotated[str, QUOTED] = Field(default="", description="Its value.")
+    value: HeaderValue = Field(default="", description="Its value.")
 
 
 class HttpProbe(Form):
@@ -26,20 +33,20 @@ class HttpProbe(Form):
 
     path: str = Field(default="/", description="Path to ask for.")
     port: Port = Field(description="Port to ask on.")
-    host: str = Field(default="", description="Host to ask; empty means the workload itself.")
-    scheme: Literal["", "HTTP", "HTTPS"] = Field(default="", description="HTTP or HTTPS.")
+    host: Host = Field(default="", description="Host to ask; empty means 127.0.0.1, where the application listens.")
+    scheme: Literal["", "HTTP", "HTTPS"] = Field(default="", description="HTTP, or HTTPS without verification.")
     http_headers: list[HttpHeader] = Field(default=[], description="Headers to send.")
 
 
 class TcpProbe(Form):
     """Healthy: the connection opens."""
 
-    host: str = Field(default="", description="Host to connect to; empty means the workload itself.")
+    host: Host = Field(default="", description="Host to connect to; empty means 127.0.0.1.")
     port: Port = Field(description="Port to connect to.")
 
 
 class ExecProbe(Form):
-    """Healthy: the command exits with status 0."""
+    """Healthy: the command exits with status 0. It runs in the agent's container."""
 
     command: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1, description="The command and arguments.")
 
@@ -47,7 +54,7 @@ class ExecProbe(Form):
 class GrpcProbe(Form):
     """Healthy: the gRPC health service answers SERVING."""
 
-    port: Port = Field(description="Port to ask on.")
+    port: Port = Field(description="Port of 127.0.0.1 to ask on, without TLS.")
     service: str = Field(default="", description="Service to ask for.")
 
 

@@ -1,15 +1,12 @@
-"""The `Ready` condition of an onboarded workload's entry: set it, and read from it what callers may do."""
+"""The `Ready` condition of an onboarded workload: set it, and read from its entry's what callers may do."""
 
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
-from outrig.dialects.conditions import Condition, condition_of, with_condition
+from outrig.dialects.conditions import READY, Condition, condition_of, with_condition
 from outrig.model import Health
 from outrig.resources import Resource
-
-READY: Final = "Ready"
 
 
 class ReadyReason(StrEnum):
@@ -22,11 +19,11 @@ class ReadyReason(StrEnum):
     DISCONNECTED = "Disconnected"
 
 
-def with_readiness(entry: Resource, reason: ReadyReason, *, now: datetime, message: str = "") -> Resource:
-    """The entry with its `Ready` condition set; the very same object if it says so already."""
+def with_readiness(resource: Resource, reason: ReadyReason, *, now: datetime, message: str = "") -> Resource:
+    """The entry or registration with its `Ready` condition set; the very same object if it says so already."""
     condition = Condition(READY, reason is ReadyReason.READY, reason.value, message)
-    status = with_condition(entry.status, condition, now=now)
-    return entry if status is entry.status else replace(entry, status=status)
+    status = with_condition(resource.status, condition, now=now)
+    return resource if status is resource.status else replace(resource, status=status)
 
 
 def health_of(entry: Resource) -> Health:

@@ -12,16 +12,22 @@ from outrig.dialects.schema import parse
 from outrig.resources import Key, Owner, Resource
 
 GROUP_ANNOTATION: Final = "istio.io/autoRegistrationGroup"
+OWN_ADDRESS: Final = "onboarding.outrig.dev/own-address"
+"""Annotation of an entry whose address only leads to its host: the address that the host itself has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What is known of a task that has joined. `labels`: those its agent asked for, the weakest of all."""
+    """What is known of a workload that has joined. `labels`: those its agent asked for, the weakest of all.
+
+    `address`: where others reach it; `own_address`: the one its host has, empty if that is the same.
+    """
 
     address: str
     region: str
     zone: str
     labels: Mapping[str, str]
+    own_address: str = ""
 
 
 def registered_entry(group: Resource, joined: Joined, *, owner: Owner, now: datetime) -> Resource:
@@ -31,11 +37,12 @@ def registered_entry(group: Resource, joined: Joined, *, owner: Owner, now: date
     """
     spec = parse(WorkloadGroupBody, group).spec
     labels = {**joined.labels, **group_labels(group)}
+    own = {} if joined.own_address in ("", joined.address) else {OWN_ADDRESS: joined.own_address}
     entry = Resource(
         key=Key("networking.istio.io", "WorkloadEntry", "", group.key.namespace, owner.key.name),
         body={"spec": _spec(spec.template, joined, labels)},
         labels=labels,
-        annotations={**spec.metadata.annotations, GROUP_ANNOTATION: group.key.name},
+        annotations={**spec.metadata.annotations, GROUP_ANNOTATION: group.key.name, **own},
         owners=(owner,),
     )
     return with_readiness(entry, ReadyReason.STARTING, now=now)

@@ -29,7 +29,7 @@ class WorkloadGroupSpec(Form):
 
     metadata: EntryMetadata = Field(default=EntryMetadata(), description="Metadata for each WorkloadEntry.")
     template: WorkloadTemplate = Field(description="What is known of every workload of the group.")
-    probe: Probe | None = Field(default=None, description="How to tell that a workload is ready. Not run yet.")
+    probe: Probe | None = Field(default=None, description="How to tell that a workload is ready.")
 
 
 class WorkloadGroupBody(Form):
@@ -58,7 +58,7 @@ def _findings(resource: Resource) -> tuple[Finding, ...]:
     place = Place(resource.key)
     return (
         *_no_effect(place / "template", spec.template),
-        *(_probe(place / "probe", spec.probe) if spec.probe else ()),
+        *(probe_findings(place / "probe", spec.probe) if spec.probe else ()),
     )
 
 
@@ -66,11 +66,6 @@ def _no_effect(place: Place, template: WorkloadTemplate) -> Iterator[Finding]:
     for field, value in (("address", template.address), ("locality", template.locality), ("network", template.network)):
         if value:
             yield (place / field).warning(NOT_HONOURED, "has no effect: each workload brings its own")
-
-
-def _probe(place: Place, probe: Probe) -> Iterator[Finding]:
-    yield from probe_findings(place, probe)
-    yield place.warning(NOT_HONOURED, "probes are not run yet", "a workload is ready when its port accepts connections")
 
 
 def _compile(resource: Resource, scope: Scope) -> tuple[Group, ...]:
