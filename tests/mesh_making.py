@@ -60,7 +60,8 @@ def namespace(name: str, mesh: str = "default") -> Resource:
 def service(name: str, space: str = "shop", *, port: int = 9080, port_name: str = "http", **more: Any) -> Resource:
     """A service of the workloads with label `app: <name>`."""
     ports = [{"port": port, "name": port_name, "targetPort": more.get("target", port)}]
-    return make("Service", name, space, {"selector": {"app": more.get("app", name)}, "ports": ports})
+    near = {"trafficDistribution": more["near"]} if more.get("near") else {}
+    return make("Service", name, space, {"selector": {"app": more.get("app", name)}, "ports": ports, **near})
 
 
 def group(name: str, space: str = "shop", *, account: str = "") -> Resource:
@@ -142,22 +143,25 @@ def batch_snapshots(resources: Iterable[Resource], trusts: Iterable[Trust]) -> d
     """The same from scratch, without any index."""
     meshes = compile_meshes(resources, KINDS, trusts)
     return {
-        ProxyId(workload.id): _batch_snapshot(mesh, view_of(workload, mesh))
+        ProxyId(workload.id): _batch_snapshot(mesh, view_of(workload, mesh), zone=workload.zone)
         for mesh in meshes.values()
         for workload in mesh.workloads
         if workload.proxied
     }
 
 
-def _batch_snapshot(mesh: Mesh, view: Any) -> Plain:
+def _batch_snapshot(mesh: Mesh, view: Any, *, zone: str) -> Plain:
     encodings = Encodings()
     found = plain(render(view, encodings))
     found[ENDPOINTS] = {}
     for upstream in view.outward.upstreams:
         destination = upstream.destination
+        if upstream.lookup is not None:
+            continue
         service = next(s for s in mesh.services if (s.origin, s.host) == (destination.service, destination.host))
         port = next(port for port in service.ports if port.number == destination.port)
-        assignment = assignment_of(destination.name, port, workloads=mesh.workloads_of(service), mesh=mesh)
+        behind, near = mesh.workloads_of(service), zone if service.near_first else ""
+        assignment = assignment_of(destination.name, port, workloads=behind, mesh=mesh, near=near)
         found[ENDPOINTS][destination.name] = encode_assignment(assignment, encodings).body
     secret = encode_trust(mesh.name, mesh.authorities, encodings) if mesh.authorities else None
     found[SECRET] = {secret.name: secret.body} if secret else {}

@@ -11,10 +11,23 @@ from typing import Any
 
 from outrig.compile.directory import Directory
 from outrig.compile.selectors import LabelIndex, SelectorIndex
-from outrig.model import Fact, Group, Health, Import, PeerTls, Policy, ProxyShape, Service, Workload, WorkloadId
+from outrig.model import (
+    Fact,
+    Group,
+    Health,
+    Import,
+    PeerTls,
+    Policy,
+    ProxyShape,
+    Resolution,
+    Service,
+    Workload,
+    WorkloadId,
+)
 from outrig.resources import Key
 
 ServiceId = tuple[Key, str]  # a resource may describe several hosts
+_NOBODY = ("",)  # counted among the identities of a service for each workload that has none
 
 
 def id_of(service: Service) -> ServiceId:
@@ -27,8 +40,9 @@ class Touched:
     """What a step touched, settled.
 
     `own`: workloads whose own settings may differ now. `services`: those that came, went or changed, as they were and
-    as they are. `callers`: services whose accepted identities changed. `endpoints`: services whose endpoints may
-    differ. `trust`: whether the mesh's authorities or its trust domain changed.
+    as they are. `callers`: services that are called in another way now: their accepted identities changed, or the
+    names that their callers look up. `endpoints`: services whose endpoints may differ. `trust`: whether the mesh's
+    authorities or its trust domain changed.
     """
 
     own: set[WorkloadId] = field(default_factory=set)
@@ -63,6 +77,7 @@ class MeshIndex:
         self._identities: dict[ServiceId, Counter[str]] = {}
         self._selecting: SelectorIndex[ServiceId] = SelectorIndex()
         self._labelled: LabelIndex[WorkloadId] = LabelIndex()
+        self._with_members: LabelIndex[ServiceId] = LabelIndex()  # by the labels of their own members
         self._shapes: SelectorIndex[Policy[ProxyShape]] = SelectorIndex()
         self._peer_tls: SelectorIndex[Policy[PeerTls]] = SelectorIndex()
         self._journal = _Journal()
@@ -96,12 +111,20 @@ class MeshIndex:
         return [service for service in candidates.values() if wanted.fits(service.namespace, service.host)]
 
     def identities_of(self, service: Service) -> tuple[str, ...]:
-        return tuple(sorted(self._identities.get(id_of(service), ())))
+        if service.external or service.accepted:
+            return service.accepted
+        return tuple(sorted(self._identities.get(id_of(service), Counter()).keys() - set(_NOBODY)))
+
+    def has_plain(self, service: Service) -> bool:
+        return not self._identities.get(id_of(service), Counter()).keys().isdisjoint(_NOBODY)
 
     def workloads_of(self, service: Service) -> list[Workload]:
-        if service.selector is None:
-            return []
-        return [self.workloads[id_] for id_ in self._labelled.chosen_by(service.selector)]
+        chosen = self._labelled.chosen_by(service.selector) if service.selector else ()
+        return service.behind(self.workloads[id_] for id_ in chosen)
+
+    def services_of(self, workload: Workload) -> list[Service]:
+        choosing = self._selecting.choosing(workload.namespace, workload.labels)
+        return [service for service in (self.services[id_] for id_ in choosing) if service.chooses(workload)]
 
     def add(self, fact: Fact) -> None:
         """Take a fact in. Namespaces and trust are the directory's."""
@@ -141,6 +164,7 @@ class MeshIndex:
             if before != now:
                 touched.services += [service for service in (before, now) if service]
                 touched.endpoints.add(id_)
+                touched.own |= self._whose_calls_differ(before, now)
         trust, self._trust = self._trust, (self.domain, self.authorities)
         touched.trust = trust != self._trust
         if (trust[0], bool(trust[1])) != (self.domain, self.trusted):
@@ -148,20 +172,33 @@ class MeshIndex:
         touched.callers = {
             id_ for id_, before in was.identities.items() if before != tuple(sorted(self._identities.get(id_, ())))
         }
+        touched.callers |= {id_ for id_ in was.endpoints if self._is_looked_up(id_)}
         return touched
+
+    def _whose_calls_differ(self, before: Service | None, now: Service | None) -> set[WorkloadId]:
+        """The workloads that a service sends calls to, if it sends them elsewhere than before."""
+        if before and now and (before.selector, before.ports) == (now.selector, now.ports):
+            return set()
+        chosen = (self._labelled.chosen_by(one.selector) for one in (before, now) if one and one.selector)
+        return set[WorkloadId]().union(*chosen)
+
+    def _is_looked_up(self, id_: ServiceId) -> bool:
+        service = self.services.get(id_)
+        return service is not None and service.resolution is not Resolution.TOLD
 
     def _add_service(self, service: Service) -> None:
         id_ = id_of(service)
         self._journal.services.setdefault(id_, self.services.get(id_))
         self.services[id_] = self._by_namespace[service.namespace][id_] = self._by_host[service.host][id_] = service
         self._identities[id_] = Counter()
-        if service.selector is None:
-            return
-        self._selecting.add(service.selector, id_)
-        for group in self._groups.possibly_chosen_by(service.selector):
-            self._identities[id_].update(group.identities)
+        for member in service.members:
+            self._with_members.add(member.namespace, member.labels, id_)
+        if service.selector is not None:
+            self._selecting.add(service.selector, id_)
+            for group in self._groups.possibly_chosen_by(service.selector):
+                self._identities[id_].update(group.identities)
         for workload in self.workloads_of(service):
-            self._identities[id_].update(workload.identities)
+            self._identities[id_].update(workload.identities or _NOBODY)
 
     def _discard_service(self, service: Service) -> None:
         id_ = id_of(service)
@@ -169,6 +206,8 @@ class MeshIndex:
         del self.services[id_], self._identities[id_]
         _drop(self._by_namespace, service.namespace, id_)
         _drop(self._by_host, service.host, id_)
+        for member in service.members:
+            self._with_members.discard(member.namespace, member.labels, id_)
         if service.selector is not None:
             self._selecting.discard(service.selector, id_)
 
@@ -186,8 +225,10 @@ class MeshIndex:
 
     def _count_workload(self, workload: Workload, by: int) -> None:
         for id_ in self._selecting.choosing(workload.namespace, workload.labels):
-            self._journal.endpoints.add(id_)
-            self._count(id_, workload.identities, by)
+            service = self.services[id_]
+            if workload.form in service.forms:
+                self._journal.endpoints.add(id_)
+                self._count(id_, service.as_seen(workload).identities or _NOBODY, by)
 
     def _count_group(self, group: Group, by: int) -> None:
         for id_ in self._selecting.possibly_choosing(group.namespace, group.labels):
@@ -211,11 +252,12 @@ class MeshIndex:
         if isinstance(policy.settings, PeerTls):
             for workload in (self.workloads[id_] for id_ in chosen):
                 self._journal.endpoints.update(self._selecting.choosing(workload.namespace, workload.labels))
+            self._journal.endpoints |= self._with_members.chosen_by(policy.applies_to)
 
 
 def _own(workload: Workload | None) -> Workload | None:
     """The workload as its own proxy sees it: what others make of it does not matter."""
-    return workload and replace(workload, health=Health.READY, weight=1, locality="", ports=(), identities=())
+    return workload and replace(workload, health=Health.READY, weight=1, locality=workload.zone, identities=())
 
 
 def _drop(drawers: dict[str, dict[ServiceId, Service]], drawer: str, id_: ServiceId) -> None:

@@ -17,11 +17,18 @@ class Holders(Generic[T, H]):
     def move(self, holder: H, before: Set[T], after: Set[T]) -> None:
         """It holds other things than before."""
         for thing in after - before:
-            self._holders[thing].add(holder)
+            self.put(holder, thing, held=True)
         for thing in before - after:
-            self._holders[thing].discard(holder)
-            if not self._holders[thing]:
-                del self._holders[thing]
+            self.put(holder, thing, held=False)
+
+    def put(self, holder: H, thing: T, *, held: bool) -> None:
+        """It holds a thing, or does not, whichever it did before."""
+        if held:
+            self._holders[thing].add(holder)
+            return
+        self._holders[thing].discard(holder)
+        if not self._holders[thing]:
+            del self._holders[thing]
 
     def of(self, thing: T) -> Set[H]:
         """Those who hold it."""

@@ -3,13 +3,14 @@
 A proxy has an inward side of its own and shares its outward side (`sides`), load assignments and trust bundle.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
-from outrig.compile import MeshIndex, Touched
-from outrig.control.sides import NO_SIDE, Side, Sides, destinations
+from outrig.compile import MeshIndex, ServiceId, Touched
+from outrig.control.calls import Party, Wanted, wanted_from
+from outrig.control.sides import NO_SIDE, Side, Sides
 from outrig.envoy import RENDERED, Encodings, encode_assignment, encode_trust, render_inward
 from outrig.errors import Finding
 from outrig.model import Workload, WorkloadId
@@ -37,14 +38,20 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class _Proxy:
-    """What a proxy has of its own, rendered for a trust domain."""
+    """What a proxy has of its own, rendered for a trust domain, and the zone it is in."""
 
     inward: Inward
     domain: str
     rendered: Snapshot
+    zone: str
+
+    @property
+    def party(self) -> Party | None:
+        """Those with whom it shares all the rest; None if it calls nobody."""
+        return Party(self.inward.outlook, self.zone) if self.inward.outlook else None
 
 
-_NOBODY: Final = _Proxy(Inward(), "", NO_SIDE.rendered)
+_NOBODY: Final = _Proxy(Inward(), "", NO_SIDE.rendered, "")
 
 
 class MeshWorld:
@@ -56,7 +63,8 @@ class MeshWorld:
         self._encodings = encodings
         self._proxies: dict[ProxyId, _Proxy] = {}
         self._sides = Sides(index, encodings)
-        self._assigned: dict[Destination, Encoded] = {}
+        self._assigned: dict[Wanted, Encoded] = {}
+        self._rerouted: dict[ProxyId, dict[str, Encoded]] = {}
         self._trust: dict[str, Encoded] = {}
 
     @property
@@ -85,7 +93,7 @@ class MeshWorld:
     def _snapshot(self, own: _Proxy, side: Side) -> Snapshot:
         return {
             **{type_url: _Joined(own.rendered[type_url], side.rendered[type_url]) for type_url in RENDERED},
-            ENDPOINTS: _Assignments(side.calls, self._assigned),
+            ENDPOINTS: _Assignments(side.calls, own.zone, self._assigned),
             SECRET: self._trust,
         }
 
@@ -97,7 +105,8 @@ class MeshWorld:
         for proxy, had in own.items():
             self._decide(proxy)
             self._mark_own(proxy, had, marks)
-        self._assign_all(set(destinations(self._index, touched.endpoints)), marks)
+        self._assign_all(touched.endpoints, marks)
+        self._mark_rerouted(marks)
         if touched.trust:
             self._renew_trust(marks)
 
@@ -112,20 +121,23 @@ class MeshWorld:
             self._proxies[proxy] = self._inward(workload, before)
         else:
             self._proxies.pop(proxy, None)
-        self._sides.move(proxy, before.inward.outlook, self._proxies.get(proxy, _NOBODY).inward.outlook)
+        self._sides.move(proxy, before.party, self._proxies.get(proxy, _NOBODY).party)
 
     def _inward(self, workload: Workload, before: _Proxy) -> _Proxy:
         self.views += 1
         inward, domain = inward_of(workload, self._index), self._index.domain
         if (inward.inbound, domain) == (before.inward.inbound, before.domain):
-            return replace(before, inward=inward)
+            return replace(before, inward=inward, zone=workload.zone)
         self._renders += 1
-        return _Proxy(inward, domain, render_inward(self._index.name, domain, inward, encodings=self._encodings))
+        rendered = render_inward(self._index.name, domain, inward, encodings=self._encodings)
+        return _Proxy(inward, domain, rendered, workload.zone)
 
     def _mark_members(self, outlook: Outlook, before: Side, after: Side, *, marks: Marks, but: Set[ProxyId]) -> None:
         differences = {url: differing(before.rendered[url], after.rendered[url]) for url in RENDERED}
-        differences[ENDPOINTS] = differing(before.calls, after.calls)
-        for proxy in self._sides.members(outlook) - but:
+        differences[ENDPOINTS] = before.calls.keys() ^ after.calls.keys()
+        rerouted = _rerouted(before.calls, after.calls, moved=False)
+        for proxy in self._sides.calls.members(outlook) - but:
+            self._keep(proxy, before.calls, self._proxies[proxy].zone, names=rerouted)
             if before.outward.findings != after.outward.findings:
                 marks.doubtful.add(proxy)
             for type_url, names in differences.items():
@@ -136,7 +148,9 @@ class MeshWorld:
         for type_url in RENDERED:
             marks.add(proxy, type_url, differing(was.rendered[type_url], now.rendered[type_url]))
             marks.add(proxy, type_url, differing(side.rendered[type_url], new_side.rendered[type_url]))
-        marks.add(proxy, ENDPOINTS, differing(side.calls, new_side.calls))
+        marks.add(proxy, ENDPOINTS, side.calls.keys() ^ new_side.calls.keys())
+        rerouted = _rerouted(side.calls, new_side.calls, moved=was.zone != now.zone)
+        self._keep(proxy, side.calls, was.zone, names=rerouted)
         if _findings(was, side) != _findings(now, new_side):
             marks.doubtful.add(proxy)
         if (was is _NOBODY) != (now is _NOBODY):
@@ -145,25 +159,42 @@ class MeshWorld:
             left = self._snapshot(*had)
             marks.left[proxy] = {**left, ENDPOINTS: dict(left[ENDPOINTS])}
 
-    def _assign_all(self, touched: set[Destination], marks: Marks) -> None:
-        for destination in touched | self._sides.take_moved():
-            if not self._sides.is_called(destination):
-                self._assigned.pop(destination, None)
-            elif destination in touched or destination not in self._assigned:
-                self._assign(destination, marks)
+    def _keep(self, proxy: ProxyId, calls: Mapping[str, Destination], zone: str, *, names: Iterable[str]) -> None:
+        """These names stand for other load assignments now: keep those that the proxy had, to compare."""
+        for name in names:
+            had = self._assigned[wanted_from(zone, calls[name])]
+            self._rerouted.setdefault(proxy, {})[name] = had
 
-    def _assign(self, destination: Destination, marks: Marks) -> None:
+    def _mark_rerouted(self, marks: Marks) -> None:
+        rerouted, self._rerouted = self._rerouted, {}
+        for proxy, had in rerouted.items():
+            own, side = self._has(proxy)
+            now = _Assignments(side.calls, own.zone, self._assigned)
+            marks.add(proxy, ENDPOINTS, [name for name, before in had.items() if now[name] != before])
+
+    def _assign_all(self, services: Set[ServiceId], marks: Marks) -> None:
+        calls = self._sides.calls
+        touched = calls.wanted_of(services)
+        for wanted in touched | calls.take_moved():
+            if not calls.is_wanted(wanted):
+                self._assigned.pop(wanted, None)
+            elif wanted in touched or wanted not in self._assigned:
+                self._assign(wanted, marks)
+
+    def _assign(self, wanted: Wanted, marks: Marks) -> None:
         self.assignments += 1
-        before = self._assigned.get(destination)
-        self._assigned[destination] = encode_assignment(self._gather(destination), self._encodings)
-        if before is not None and self._assigned[destination] is not before:  # None: callers are marked as newcomers
-            for proxy in self._sides.callers(destination):
-                marks.add(proxy, ENDPOINTS, [destination.name])
+        name, before = wanted.destination.name, self._assigned.get(wanted)
+        self._assigned[wanted] = encode_assignment(self._gather(wanted), self._encodings)
+        if before is not None and self._assigned[wanted] is not before:
+            for proxy in self._sides.calls.callers(wanted):
+                if name not in self._rerouted.get(proxy, ()):
+                    marks.add(proxy, ENDPOINTS, [name])
 
-    def _gather(self, destination: Destination) -> Assignment:
-        service = self._index.services[destination.service, destination.host]
+    def _gather(self, wanted: Wanted) -> Assignment:
+        destination, service = wanted.destination, self._index.services[wanted.service]
         port = next(port for port in service.ports if port.number == destination.port)
-        return assignment_of(destination.name, port, workloads=self._index.workloads_of(service), mesh=self._index)
+        workloads = self._index.workloads_of(service)
+        return assignment_of(destination.name, port, workloads=workloads, mesh=self._index, near=wanted.zone)
 
     def _renew_trust(self, marks: Marks) -> None:
         authorities = self._index.authorities
@@ -174,13 +205,13 @@ class MeshWorld:
 
 
 class _Assignments(Mapping[str, Encoded]):
-    """The load assignments of one proxy, in what all proxies share: always the newest."""
+    """The load assignments of a proxy in that zone, in what all proxies share: always the newest."""
 
-    def __init__(self, calls: Mapping[str, Destination], assigned: Mapping[Destination, Encoded]) -> None:
-        self._calls, self._assigned = calls, assigned
+    def __init__(self, calls: Mapping[str, Destination], zone: str, assigned: Mapping[Wanted, Encoded]) -> None:
+        self._calls, self._zone, self._assigned = calls, zone, assigned
 
     def __getitem__(self, name: str) -> Encoded:
-        return self._assigned[self._calls[name]]
+        return self._assigned[wanted_from(self._zone, self._calls[name])]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._calls)
@@ -203,6 +234,14 @@ class _Joined(Mapping[str, Encoded]):
 
     def __len__(self) -> int:
         return len(self._inward) + len(self._outward)
+
+
+def _rerouted(before: Mapping[str, Destination], after: Mapping[str, Destination], *, moved: bool) -> list[str]:
+    """The names that stand for another load assignment now. `moved`: whether the caller is in another zone."""
+    if before is after and not moved:
+        return []
+    common = before.keys() & after.keys()
+    return [name for name in common if before[name] != after[name] or (moved and after[name].near)]
 
 
 def _findings(own: _Proxy, side: Side) -> tuple[Finding, ...]:

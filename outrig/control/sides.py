@@ -1,20 +1,22 @@
 """The outward sides of one mesh: each is decided and rendered once for all proxies that have the same outlook."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from outrig.compile import MeshIndex, ServiceId, Touched
+from outrig.control.calls import Calls, Party
 from outrig.control.holders import Holders
 from outrig.envoy import RENDERED, Encodings, render_outward
 from outrig.model import Service
 from outrig.snapshot import ProxyId, Snapshot
-from outrig.view import Destination, Hop, Outlook, Outward, outward_of
+from outrig.view import Destination, Outlook, Outward, outward_of
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """An outward side as it is now. `calls`: its destinations by the names of their load assignments."""
+    """An outward side as it is now. `calls`: its destinations by the names of their load assignments; those that a
+    proxy looks up itself have none."""
 
     outward: Outward
     rendered: Snapshot
@@ -25,50 +27,36 @@ NO_SIDE: Final = Side(Outward(), {type_url: {} for type_url in RENDERED}, {})
 
 
 class Sides:
-    """The outward sides that proxies have. Counters: `decided`, `renders`."""
+    """The outward sides that proxies have. `calls`: what they call. Counters: `decided`, `renders`."""
 
     def __init__(self, index: MeshIndex, encodings: Encodings) -> None:
         self.decided = self.renders = 0
+        self.calls = Calls()
         self._index = index
         self._encodings = encodings
         self._sides: dict[Outlook, Side] = {}
-        self._members: Holders[Outlook, ProxyId] = Holders()
         self._importing: Holders[tuple[str, str], Outlook] = Holders()
-        self._calling: Holders[Destination, Outlook] = Holders()
-        self._moved: set[Destination] = set()
+        self._calling: Holders[ServiceId, Outlook] = Holders()
 
     def get(self, outlook: Outlook | None) -> Side:
         """The side of an outlook that some proxy has; an empty one for None."""
         return self._sides[outlook] if outlook else NO_SIDE
 
-    def members(self, outlook: Outlook) -> Set[ProxyId]:
-        """The proxies that have an outlook."""
-        return self._members.of(outlook)
-
-    def callers(self, destination: Destination) -> Iterator[ProxyId]:
-        """The proxies that call a destination."""
-        for outlook in self._calling.of(destination):
-            yield from self._members.of(outlook)
-
-    def is_called(self, destination: Destination) -> bool:
-        """Whether any proxy calls a destination."""
-        return bool(self._calling.of(destination))
-
-    def take_moved(self) -> set[Destination]:
-        """The destinations that some side began or ceased to call since this was asked last."""
-        moved, self._moved = self._moved, set()
-        return moved
-
-    def move(self, proxy: ProxyId, before: Outlook | None, after: Outlook | None) -> None:
-        """A proxy has another outlook than before. One that is new is decided, one that nobody has is forgotten."""
+    def move(self, proxy: ProxyId, before: Party | None, after: Party | None) -> None:
+        """A proxy is of another party than before. A new outlook is decided, one that nobody has is forgotten."""
         if before == after:
             return
-        self._members.move(proxy, {before} if before else set(), {after} if after else set())
-        if after and after not in self._sides:
-            self._put(after, self._decide(after, NO_SIDE))
-        if before and not self._members.of(before):
-            self._put(before, NO_SIDE)
-            del self._sides[before]
+        is_new = after is not None and after not in self.calls.parties(after.outlook)
+        if after and after.outlook not in self._sides:
+            self._put(after.outlook, self._decide(after.outlook, NO_SIDE))
+        self.calls.move(proxy, before, after)
+        if after and is_new:
+            self.calls.want(after, {}, self._sides[after.outlook].calls)
+        if before and before not in self.calls.parties(before.outlook):
+            self.calls.want(before, self._sides[before.outlook].calls, {})
+        if before and not self.calls.parties(before.outlook):
+            self._put(before.outlook, NO_SIDE)
+            del self._sides[before.outlook]
 
     def refresh(self, touched: Touched) -> Iterator[tuple[Outlook, Side, Side]]:
         """Decide anew what a step touched; gives each outlook with its side before and after."""
@@ -80,7 +68,7 @@ class Sides:
 
     def _touched(self, touched: Touched) -> set[Outlook]:
         looking = (self._importing.of(pattern) for service in touched.services for pattern in patterns_of(service))
-        calling = (self._calling.of(destination) for destination in destinations(self._index, touched.callers))
+        calling = (self._calling.of(service) for service in touched.callers)
         return set[Outlook]().union(*looking, *calling)
 
     def _decide(self, outlook: Outlook, before: Side) -> Side:
@@ -89,25 +77,28 @@ class Sides:
         if outward == before.outward and before is not NO_SIDE:
             return replace(before, outward=outward)
         self.renders += 1
-        calls = {upstream.destination.name: upstream.destination for upstream in outward.upstreams}
+        told = (upstream.destination for upstream in outward.upstreams if upstream.lookup is None)
+        calls = {destination.name: destination for destination in told}
         return Side(outward, render_outward(self._index.name, outward, self._encodings), calls)
 
     def _put(self, outlook: Outlook, side: Side) -> None:
         before = self._sides.get(outlook, NO_SIDE)
         self._importing.move(outlook, before.outward.imports, side.outward.imports)
         if side.calls is not before.calls:
-            was, now = set(before.calls.values()), set(side.calls.values())
-            self._calling.move(outlook, was, now)
-            self._moved |= was ^ now
+            self._calling.move(outlook, _services(before), _services(side))
+            gone, new = _only_in(before.calls, side.calls), _only_in(side.calls, before.calls)
+            for party in self.calls.parties(outlook):
+                self.calls.want(party, gone, new)
         self._sides[outlook] = side
 
 
-def destinations(index: MeshIndex, services: Iterable[ServiceId]) -> Iterator[Destination]:
-    """The destinations that these services have now, in every way they could be called."""
-    for id_ in services:
-        service = index.services.get(id_)
-        for port in service.ports if service else ():
-            yield from (Destination(*id_, port.number, hop) for hop in Hop)
+def _only_in(these: Mapping[str, Destination], others: Mapping[str, Destination]) -> dict[str, Destination]:
+    return {name: destination for name, destination in these.items() if others.get(name) != destination}
+
+
+def _services(side: Side) -> set[ServiceId]:
+    called = (upstream.destination for upstream in side.outward.upstreams)
+    return {(destination.service, destination.host) for destination in called}
 
 
 def patterns_of(service: Service) -> Iterator[tuple[str, str]]:

@@ -8,12 +8,13 @@ encoded; bytes that stay equal dirty nobody. Load assignments and trust bundles 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from outrig.compile import Index, Touched
+from outrig.compile import Index, MeshIndex, Touched
 from outrig.control.mesh_world import Marks, MeshWorld, differing
 from outrig.dialects.kind import Kind
 from outrig.envoy import Encodings
 from outrig.errors import Finding
 from outrig.model import Trust
+from outrig.resources import Key
 from outrig.snapshot import ProxyId, Snapshot, TypeUrl
 from outrig.store.protocol import Change, ChangeType
 
@@ -89,6 +90,10 @@ class World:
         """What a proxy should have; None if it is not known. To be read at once: the next change may alter it."""
         mesh = self._mesh_with(proxy)
         return mesh.snapshot(proxy) if mesh else None
+
+    def mesh_of(self, origin: Key) -> MeshIndex:
+        """The mesh that a resource belongs to, as its proxies are told it. To be read at once."""
+        return self._index.mesh_of(origin)
 
     def _mesh_with(self, proxy: ProxyId) -> MeshWorld | None:
         return next((mesh for mesh in self._meshes.values() if proxy in mesh.proxies), None)

@@ -23,18 +23,22 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = MappingProxyType(
         "mysql": Protocol.TCP,
     }
 )
-_KUBERNETES: Final[Mapping[str, Protocol]] = MappingProxyType(
-    {"kubernetes.io/h2c": Protocol.HTTP2, "kubernetes.io/ws": Protocol.HTTP, "kubernetes.io/wss": Protocol.TLS}
+_OF_PORTS_ONLY: Final[Mapping[str, Protocol]] = MappingProxyType(
+    {
+        "kubernetes.io/h2c": Protocol.HTTP2,
+        "kubernetes.io/ws": Protocol.HTTP,
+        "kubernetes.io/wss": Protocol.TLS,
+        "http_proxy": Protocol.HTTP,
+    }
 )
 _TCP_PORTS: Final = frozenset({25, 53, 3306, 27017})  # servers that speak first: sniffing would wait for ever
 
 
 def protocol_of_port(number: int, name: str, app_protocol: str) -> Protocol:
-    """What a Service's port speaks. UNSPECIFIED if nobody said."""
+    """What the port of a service speaks. UNSPECIFIED if nobody said."""
     word = (app_protocol or name).lower()
-    prefix = "grpc-web" if word.startswith("grpc-web-") else word.partition("-")[0]
-    for spelling in (word, prefix):
-        protocol = _KUBERNETES.get(spelling) or PROTOCOLS.get(spelling)
-        if protocol:
-            return protocol
+    prefix = "grpc-web" if word.startswith("grpc-web") else word.partition("-")[0]
+    protocol = _OF_PORTS_ONLY.get(prefix) or PROTOCOLS.get(prefix)
+    if protocol:
+        return protocol
     return Protocol.TCP if number in _TCP_PORTS else Protocol.UNSPECIFIED

@@ -4,7 +4,7 @@ Sources: Kubernetes' object names and label syntax (RFC 1123, RFC 1035), Istio's
 """
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -39,6 +39,25 @@ def is_fqdn(text: str) -> bool:
         and not labels[-1].isdigit()
         and all(_HOST_LABEL.fullmatch(label) for label in labels)
     )
+
+
+def is_host(text: str) -> bool:
+    """A host name of one label or more, the last of which is not a number."""
+    return is_fqdn(f"any.{text}")
+
+
+def is_socket(text: str) -> bool:
+    """The absolute path of a unix socket, or `@name` for an abstract one; Linux takes at most 107 bytes."""
+    named = len(text) > 1 and text[0] in "/@" and text[-1] != "/"
+    return named and text.isprintable() and len(text.encode()) <= 107
+
+
+def is_network(text: str) -> bool:
+    """Addresses in CIDR notation, such as 10.0.0.0/16."""
+    try:
+        return "/" in text and "%" not in text and ip_network(text, strict=False) is not None
+    except ValueError:
+        return False
 
 
 def is_label_key(text: str) -> bool:

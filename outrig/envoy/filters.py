@@ -4,10 +4,19 @@ from typing import Final
 
 from outrig.envoy import api
 from outrig.envoy.parts import ADS, Field, access_log, named
+from outrig.model import UNBOUNDED, ConnectionPool
 
 _HCM: Final = "envoy.filters.network.http_connection_manager"
 _FOREVER: Final[Field] = {"seconds": 0}
 _WEBSOCKET: Final[Field] = {"upgrade_type": "websocket"}
+UNDELIVERED: Final = "x-outrig-undelivered"
+# An answer of the proxy itself, for an application that could not be reached: callers may try another endpoint.
+_TELL_UNDELIVERED: Final[Field] = {
+    "filter": {"response_flag_filter": {"flags": ["UF"]}},
+    "headers_to_add": [
+        {"header": {"key": UNDELIVERED, "value": "true"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    ],
+}
 
 
 def requests_out(stat_prefix: str, routes: str) -> Field:
@@ -26,17 +35,22 @@ def requests_in(stat_prefix: str, routes: str) -> Field:
         forward_client_cert_details="SANITIZE_SET",
         set_current_client_cert_details={"uri": True},
         normalize_path={"value": True},
+        local_reply_config={"mappers": [_TELL_UNDELIVERED]},
     )
     return named(_HCM, manager)
 
 
-def bytes_to(stat_prefix: str, cluster: str) -> Field:
-    """Bytes, both ways. A connection is tried on other endpoints before any byte is sent."""
+def bytes_to(stat_prefix: str, cluster: str, pool: ConnectionPool = UNBOUNDED) -> Field:
+    """Bytes, both ways. A connection is tried on other endpoints before any byte is sent: often, since nothing keeps
+    the one that refused it from being chosen again, and it has the fewest connections.
+    """
     proxy = api.TcpProxy(
         stat_prefix=stat_prefix,
         cluster=cluster,
-        max_connect_attempts={"value": 3},
+        max_connect_attempts={"value": 20},
         access_log=[access_log()],
+        idle_timeout=pool.idle,
+        max_downstream_connection_duration=pool.lifetime,
     )
     return named("envoy.filters.network.tcp_proxy", proxy)
 

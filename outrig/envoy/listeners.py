@@ -9,7 +9,7 @@ from typing import Final
 
 from outrig.envoy import api, tls
 from outrig.envoy.filters import bytes_to, requests_in, requests_out
-from outrig.envoy.parts import Field, named, refusals_log, socket_address, stat_name
+from outrig.envoy.parts import Field, listening_address, named, refusals_log, socket_address, stat_name
 from outrig.model import TlsMode
 from outrig.view import HttpOutbound, Inbound, Outbound
 
@@ -27,7 +27,7 @@ def outbound_listener(outbound: Outbound) -> api.Listener:
         taken = bytes_to(stat, outbound.cluster)
     return api.Listener(
         name=outbound.listener,
-        address=socket_address(outbound.bind, outbound.port),
+        address=listening_address(outbound.bind, outbound.port),
         stat_prefix=stat,
         traffic_direction="OUTBOUND",
         enable_reuse_port={"value": False},
@@ -98,7 +98,7 @@ def _requests(inbound: Inbound) -> Field:
 
 
 def _bytes(inbound: Inbound) -> Field:
-    return bytes_to(_stat(inbound), inbound.cluster)
+    return bytes_to(_stat(inbound), inbound.cluster, inbound.pool)
 
 
 def _stat(inbound: Inbound) -> str:

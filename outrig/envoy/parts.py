@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from outrig.envoy import api
-from outrig.model import Address, Target
+from outrig.model import SOCKET, UNBOUNDED, Address, ConnectionPool, Target
 
 Field = Mapping[str, object]  # a message inside another, as protobuf takes it
 
 ADS: Final[Field] = {"ads": {}, "resource_api_version": "V3"}
+_NO_LIMIT: Final = 2**32 - 1
+_RETRIES: Final = 1000  # at once, of one cluster
 
 # The text format of Istio's proxies: people read it and tools parse it. The guide shows its tail:
 # cluster, upstream local address, downstream local address, peer.
@@ -47,6 +49,28 @@ def address_of(target: Target) -> Field:
     if isinstance(target, Address):
         return socket_address(target.host, target.port)
     return {"pipe": {"path": target.path}}
+
+
+def listening_address(bind: str, port: int) -> Field:
+    """Where to listen. With port 0 on a unix socket; as on a loopback address, whoever finds it may connect."""
+    if port:
+        return socket_address(bind, port)
+    path = bind.removeprefix(SOCKET)
+    return {"pipe": {"path": path, **({} if path.startswith("@") else {"mode": 0o666})}}
+
+
+def limits(pool: ConnectionPool = UNBOUNDED) -> Field:
+    """Envoy's own limits on connections and requests give way to those that the user asked for.
+
+    Retries stay limited, high enough for a whole task's requests to move on.
+    """
+    asked = {
+        "max_connections": pool.connections or _NO_LIMIT,
+        "max_pending_requests": pool.pending or _NO_LIMIT,
+        "max_requests": pool.requests or _NO_LIMIT,
+        "max_retries": pool.retries or _RETRIES,
+    }
+    return {"thresholds": [{name: {"value": limit} for name, limit in asked.items()}]}
 
 
 def stat_name(name: str) -> str:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from outrig.envoy.clusters import application_cluster, applications_of, upstream_cluster
+from outrig.envoy.applications import application_cluster, applications_of
+from outrig.envoy.clusters import upstream_cluster
 from outrig.envoy.encodings import Encodings
 from outrig.envoy.endpoints import load_assignment
 from outrig.envoy.listeners import inbound_listener, outbound_listener

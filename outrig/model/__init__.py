@@ -8,29 +8,50 @@ from outrig.model.facts import Fact, Group, Namespace, Trust
 from outrig.model.labels import Labels, Selector, labels_of
 from outrig.model.mesh import Mesh, Surroundings
 from outrig.model.policy import Policy
+from outrig.model.pool import UNBOUNDED, ConnectionPool, Keepalive
 from outrig.model.protocol import Protocol
-from outrig.model.proxy import Address, Egress, Import, Ingress, OutboundPolicy, Pipe, ProxyShape, Target
-from outrig.model.service import Service, ServicePort
+from outrig.model.proxy import (
+    AGENT_PORT,
+    SOCKET,
+    Address,
+    Egress,
+    Import,
+    Ingress,
+    OutboundPolicy,
+    OwnPort,
+    Pipe,
+    ProxyShape,
+    Target,
+)
+from outrig.model.service import Resolution, Service, ServicePort
 from outrig.model.tls import PeerTls, TlsMode
-from outrig.model.workload import Health, Workload, WorkloadId
+from outrig.model.workload import AddressForm, Health, Workload, WorkloadId
 
 __all__ = [
+    "AGENT_PORT",
+    "SOCKET",
+    "UNBOUNDED",
     "Address",
+    "AddressForm",
+    "ConnectionPool",
     "Egress",
     "Fact",
     "Group",
     "Health",
     "Import",
     "Ingress",
+    "Keepalive",
     "Labels",
     "Mesh",
     "Namespace",
     "OutboundPolicy",
+    "OwnPort",
     "PeerTls",
     "Pipe",
     "Policy",
     "Protocol",
     "ProxyShape",
+    "Resolution",
     "Selector",
     "Service",
     "ServicePort",

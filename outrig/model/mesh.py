@@ -47,7 +47,19 @@ class Surroundings(Protocol):
 
     def identities_of(self, service: Service) -> tuple[str, ...]:
         """Whom callers accept as this service, sorted: the identities of the groups that could be behind it, and
-        of the workloads that are."""
+        of the workloads that are. None for an external service."""
+        ...
+
+    def has_plain(self, service: Service) -> bool:
+        """Whether some workload behind the service has no identity, and is therefore called without TLS."""
+        ...
+
+    def workloads_of(self, service: Service) -> Iterable[Workload]:
+        """The workloads behind a service."""
+        ...
+
+    def services_of(self, workload: Workload) -> Iterable[Service]:
+        """The services that choose a workload."""
         ...
 
 
@@ -78,13 +90,19 @@ class Mesh:
         return [service for service in self.services if wanted.fits(service.namespace, service.host)]
 
     def identities_of(self, service: Service) -> tuple[str, ...]:
-        if service.selector is None:
-            return ()
-        groups = (g.identities for g in self.groups if service.selector.could_match(g.namespace, g.labels))
+        if service.external or service.accepted:
+            return service.accepted
+        chosen = service.selector
+        groups = (g.identities for g in self.groups if chosen and chosen.could_match(g.namespace, g.labels))
         present = (workload.identities for workload in self.workloads_of(service))
         return tuple(sorted({identity for some in (*groups, *present) for identity in some}))
 
+    def has_plain(self, service: Service) -> bool:
+        return not all(workload.identities for workload in self.workloads_of(service))
+
     def workloads_of(self, service: Service) -> list[Workload]:
-        """The workloads behind a service."""
         chosen = service.selector
-        return [] if chosen is None else [w for w in self.workloads if chosen.matches(w.namespace, w.labels)]
+        return service.behind(w for w in self.workloads if chosen and chosen.matches(w.namespace, w.labels))
+
+    def services_of(self, workload: Workload) -> list[Service]:
+        return [service for service in self.services if service.chooses(workload)]

@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from outrig.model.pool import UNBOUNDED, ConnectionPool
 from outrig.model.protocol import Protocol
+
+AGENT_PORT: Final = 9902  # on 127.0.0.1 of every workload: its agent says there whether it is ready
+SOCKET: Final = "unix://"  # how a bind that is a unix socket begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,13 @@ class Pipe:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class OwnPort:
+    """A port of the workload's own address, whatever that is."""
+
+    port: int
+
+
 Target = Address | Pipe
 
 
@@ -30,8 +42,9 @@ class Ingress:
 
     port: int
     protocol: Protocol
-    target: Target
+    target: Target | OwnPort
     bind: str | None = None
+    pool: ConnectionPool = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +69,21 @@ class Import:
 class Egress:
     """An address on which the proxy takes calls of its application.
 
-    `bind` None: 127.0.0.1. `port` None: one listener for each port of the imported services. `protocol`
-    UNSPECIFIED: that of the imported services.
+    `bind` None: 127.0.0.1; with port 0 it is a unix socket, `unix:///path` or `unix://@name`. `port` None: one
+    listener for each port of the imported services. `protocol` UNSPECIFIED: that of the imported services. `proxy`:
+    the application uses it as its HTTP proxy.
     """
 
     imports: tuple[Import, ...]
     port: int | None = None
     bind: str | None = None
     protocol: Protocol = Protocol.UNSPECIFIED
+    proxy: bool = False
+
+    @property
+    def any_port(self) -> bool:
+        """Whether it takes calls to services on all their ports, which each request names."""
+        return self.proxy or self.port == 0
 
 
 class OutboundPolicy(StrEnum):
@@ -75,8 +95,12 @@ class OutboundPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProxyShape:
-    """All listeners of a proxy. Exactly one shape applies: the matching policy of highest rank, never a fold."""
+    """All listeners of a proxy. Exactly one shape applies: the matching policy of highest rank, never a fold.
+
+    `egress_proxy`: the service (host and port) that takes requests for unknown hosts, if they may pass at all.
+    """
 
     ingress: tuple[Ingress, ...] = ()
     egress: tuple[Egress, ...] = ()
     outbound: OutboundPolicy = OutboundPolicy.REGISTRY_ONLY
+    egress_proxy: tuple[str, int] | None = None

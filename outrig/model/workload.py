@@ -19,12 +19,21 @@ class Health(StrEnum):
     DRAINING = "draining"
 
 
+class AddressForm(StrEnum):
+    """What an address is: an IP address, a host name to be looked up, or a unix socket (`unix:///path`)."""
+
+    IP = "ip"
+    NAME = "name"
+    SOCKET = "socket"
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One workload as its peers and its own proxy need to know it.
 
-    `ports` are its named ports. `identities` are its SPIFFE URIs. `proxied`: a sidecar of ours runs beside it, which
-    is to be configured. `tls_default` holds where no policy sets a mode.
+    `address` has the given `form`; `ports` are its named ports. `identities` are its SPIFFE URIs. `proxied`: a sidecar
+    of ours runs beside it, which is to be configured. `tls_default` holds where no policy sets a mode. `locality` is
+    `region/zone/subzone`, later parts optional.
     """
 
     origin: Key
@@ -39,3 +48,15 @@ class Workload:
     tls_default: TlsMode = TlsMode.STRICT
     weight: int = 1
     locality: str = ""
+    form: AddressForm = AddressForm.IP
+    own_address: str = ""
+
+    @property
+    def host(self) -> str:
+        """The address its own sockets have: `own_address`, where others reach it by another one (NAT)."""
+        return self.own_address or self.address
+
+    @property
+    def zone(self) -> str:
+        """`region/zone` of its locality, as far as it is known."""
+        return "/".join(self.locality.split("/", 2)[:2])

@@ -5,7 +5,7 @@ wrote. A view has two sides: the inward one is a proxy's own, the outward one is
 `Outlook`. Endpoints are not in a view: they come and go too often (`assignment_of`).
 """
 
-from outrig.view.endpoints import Assignment, Endpoint, assignment_of
+from outrig.view.endpoints import Assignment, Endpoint, Lookup, assignment_of
 from outrig.view.inbound import inward_of
 from outrig.view.outbound import outward_of
 from outrig.view.policies import shape_for, tls_mode
@@ -33,6 +33,7 @@ __all__ = [
     "HttpOutbound",
     "Inbound",
     "Inward",
+    "Lookup",
     "Outbound",
     "Outlook",
     "Outward",

@@ -19,6 +19,12 @@ class Reservation:
     holder: str
 
 
+def spoken(address: Address) -> str:
+    """An address as people write it; with port 0 it is a unix socket."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}" if address.port else address.host
+
+
 class Binds:
     """The addresses taken so far."""
 

@@ -1,7 +1,7 @@
-"""What may be doubtful about a proxy's listeners, as findings: codes OUT601 to OUT609."""
+"""What may be doubtful about a proxy's listeners, as findings: codes OUT601 to OUT611."""
 
 from outrig.errors import Finding, Severity
-from outrig.model import Service
+from outrig.model import Service, ServicePort
 from outrig.resources import Key
 
 
@@ -17,6 +17,13 @@ def port_not_imported(origin: Key, path: str, *, service: Service, port: int) ->
     has = ", ".join(str(p.number) for p in service.ports) or "none"
     problem = f"{service.host} has no port {port}, so it cannot be called here"
     return Finding("OUT602", origin, path, problem, f"its ports: {has}", Severity.WARNING)
+
+
+def port_given_away(origin: Key, path: str, address: str, *, earlier: str, first: Service, more: int) -> Finding:
+    """Services of an import without port have a port that an earlier one listens on, without importing them."""
+    who, them = (f"{first.host} and {more} more", "them") if more else (first.host, "it")
+    problem = f"{who} cannot be called on {address}, which {earlier} has without importing {them}"
+    return Finding("OUT602", origin, path, problem, f"add {them} to the hosts of {earlier}", Severity.WARNING)
 
 
 def address_taken(origin: Key, path: str, address: str, *, holder: str, severity: Severity = Severity.ERROR) -> Finding:
@@ -72,6 +79,18 @@ def no_shape(origin: Key) -> Finding:
     """Nothing says what a proxy is to listen on."""
     problem = "no Sidecar chooses this workload, so its proxy listens on nothing"
     return Finding("OUT608", origin, "", problem, "add one whose selector fits its labels", Severity.WARNING)
+
+
+def policy_ignored(origin: Key, *, by: Key) -> Finding:
+    """Several policies of one scope are meant for one workload; the oldest applies, whole."""
+    problem = f"has no effect on this workload: {by} comes first and applies; they are never merged"
+    return Finding("OUT610", origin, "", problem, "make one of both, or narrow a selector", Severity.WARNING)
+
+
+def not_received(origin: Key, port: ServicePort, *, number: int, shape: Key) -> Finding:
+    """A service sends calls to a workload whose proxy does not receive on that port."""
+    problem = f"calls to its port {port.number} come to port {number} of this workload, where its proxy does not listen"
+    return Finding("OUT611", origin, "", problem, f"add an ingress with that port to {shape}", Severity.WARNING)
 
 
 def no_authority(origin: Key, mesh: str) -> Finding:

@@ -34,6 +34,11 @@ def ports_of(services: Iterable[Service], number: int) -> list[Imported]:
     return [Imported(service, port) for service in services for port in service.ports if port.number == number]
 
 
+def every_port(services: Iterable[Service]) -> list[Imported]:
+    """The services with each of their ports."""
+    return [Imported(service, port) for service in services for port in service.ports]
+
+
 def speaks_requests(declared: Protocol, ports: Iterable[Imported]) -> bool:
     """Whether a listener tells requests apart: as it says itself, else as the imported services do.
 
@@ -56,9 +61,10 @@ def _brought(egress: Egress, home: str, mesh: Surroundings) -> Iterable[Service]
     for wanted in imports:
         if not wanted.exclude:
             for service in mesh.services_for(wanted):
-                if _visible(service, home) and not any(x.fits(service.namespace, service.host) for x in excluded):
+                if visible(service, home) and not any(x.fits(service.namespace, service.host) for x in excluded):
                     yield service
 
 
-def _visible(service: Service, home: str) -> bool:
+def visible(service: Service, home: str) -> bool:
+    """Whether a service is exported to a namespace."""
     return "*" in service.exported_to or home in service.exported_to

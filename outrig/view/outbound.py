@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from outrig.errors import Finding, Severity
-from outrig.model import Address, Egress, OutboundPolicy, ProxyShape, Service, Surroundings
+from outrig.model import Address, Egress, Import, OutboundPolicy, ProxyShape, Service, Surroundings
 from outrig.resources import Key
 from outrig.view import findings
-from outrig.view.binds import Binds
-from outrig.view.imports import Imported, imported, imports_of, ports_of, speaks_requests
+from outrig.view.binds import Binds, spoken
+from outrig.view.endpoints import lookup_of
+from outrig.view.imports import Imported, every_port, imported, imports_of, ports_of, speaks_requests
 from outrig.view.names import claim_names
 from outrig.view.proxy import (
     Destination,
@@ -20,6 +21,7 @@ from outrig.view.proxy import (
     TcpOutbound,
     Upstream,
     VirtualHost,
+    listener_name,
     takes_requests,
 )
 
@@ -30,10 +32,10 @@ def outward_of(outlook: Outlook, mesh: Surroundings) -> Outward:
     """The outbound side of the proxies of an outlook."""
     shape = outlook.shape
     side = _Side(outlook.home, mesh, shape.origin, Binds(outlook.reserved))
+    if shape.settings.outbound is OutboundPolicy.ALLOW_ANY:
+        side.open(shape.settings.egress_proxy)
     for position, egress in enumerate(shape.settings.egress):
         side.add(position, egress)
-    if shape.settings.outbound is OutboundPolicy.ALLOW_ANY:
-        side.found.append(findings.no_way_out(shape.origin))
     return Outward(
         listeners=tuple(side.listeners),
         upstreams=tuple(side.upstreams[name] for name in sorted(side.upstreams)),
@@ -43,7 +45,7 @@ def outward_of(outlook: Outlook, mesh: Surroundings) -> Outward:
 
 
 def binds_of(shape: ProxyShape) -> frozenset[str]:
-    """The hosts on which the outbound listeners of a shape are bound."""
+    """The hosts, or sockets, on which the outbound listeners of a shape are bound."""
     return frozenset(egress.bind or DEFAULT_BIND for egress in shape.egress)
 
 
@@ -59,63 +61,104 @@ class _Side:
     upstreams: dict[str, Upstream] = field(default_factory=dict)
     found: list[Finding] = field(default_factory=list)
     imports: set[tuple[str, str]] = field(default_factory=set)
+    way_out: Imported | None = None
     _services: dict[str, Service] = field(default_factory=dict)
     _routes: set[str] = field(default_factory=set)
+    _led: dict[Address, tuple[str, set[str]]] = field(default_factory=dict)
+
+    def open(self, proxy: tuple[str, int] | None) -> None:
+        """Requests for unknown hosts may go to this service, if there is one."""
+        if proxy is None:
+            self.found.append(findings.no_way_out(self.origin))
+            return
+        (host, port), path = proxy, "outboundTrafficPolicy.egressProxy"
+        services = self._import(Egress((Import("*", host),), port), path)
+        if found := ports_of(services, port):
+            self.way_out = found[0]
+        elif services:
+            self.found.append(findings.port_not_imported(self.origin, path, service=services[0], port=port))
+        else:
+            self.found.append(findings.nothing_imported(self.origin, path, host=host, home=self.home))
 
     def add(self, position: int, egress: Egress) -> None:
         """Add the listeners of one egress."""
         path = f"egress[{position}]"
-        self.imports.update((i.namespace, i.host) for i in imports_of(egress, self.home) if not i.exclude)
-        services, hidden = imported(egress, self.home, self.mesh, known=self._services)
-        self.found += [findings.host_hidden(self.origin, path, service) for service in hidden]
+        services = self._import(egress, path)
         self.found += _missing(egress, services, origin=self.origin, path=path, home=self.home)
         for port in _port_numbers(egress, services):
             address = Address(egress.bind or DEFAULT_BIND, port)
-            if egress.port is None and self._listens(address):
+            if egress.port is None and address in self._led:
+                self._note_left_out(address, ports_of(services, port), path=path)
                 continue
             holder = self.binds.holder(address)
             if holder is None:
-                self._listen(address, egress, ports_of(services, port), path=path)
+                ports = every_port(services) if egress.any_port else ports_of(services, port)
+                self._listen(address, egress, ports, path=path)
             else:
                 severity = Severity.WARNING if egress.port is None else Severity.ERROR
-                text = f"{address.host}:{port}"
+                text = spoken(address)
                 self.found.append(findings.address_taken(self.origin, path, text, holder=holder, severity=severity))
 
-    def _listens(self, address: Address) -> bool:
-        return any((listener.bind, listener.port) == (address.host, address.port) for listener in self.listeners)
+    def _import(self, egress: Egress, path: str) -> list[Service]:
+        self.imports.update((i.namespace, i.host) for i in imports_of(egress, self.home) if not i.exclude)
+        services, hidden = imported(egress, self.home, self.mesh, known=self._services)
+        self.found += [findings.host_hidden(self.origin, path, service) for service in hidden]
+        return services
+
+    def _note_left_out(self, address: Address, ports: Iterable[Imported], *, path: str) -> None:
+        """An earlier egress has the address, so those of its services that it does not import are left out."""
+        earlier, there = self._led[address]
+        if left_out := [found.service for found in ports if found.service.host not in there]:
+            self.found.append(
+                findings.port_given_away(
+                    self.origin, path, spoken(address), earlier=earlier, first=left_out[0], more=len(left_out) - 1
+                )
+            )
 
     def _listen(self, address: Address, egress: Egress, ports: Sequence[Imported], *, path: str) -> None:
         if speaks_requests(egress.protocol, ports):
-            self._take_requests(address, self._routable(ports, declared=egress.protocol.is_http, path=path), path=path)
+            self._take_requests(address, egress, self._routable(ports, egress, path=path), path=path)
         elif ports:
             self._take_connections(address, ports, path=path)
         else:
             self.found.append(findings.leads_nowhere(self.origin, path))
             return
+        self._led[address] = (path, {found.service.host for found in ports})
         self.binds.take(address, path)
 
-    def _routable(self, ports: Iterable[Imported], *, declared: bool, path: str) -> list[Imported]:
-        """Those that a listener of requests leads to: all, if the user said that it is one."""
-        kept = []
-        for found in ports:
-            if declared or takes_requests(found.port.protocol):
-                kept.append(found)
-            else:
-                self.found.append(findings.not_by_host(self.origin, path, found.service))
+    def _routable(self, ports: Sequence[Imported], egress: Egress, *, path: str) -> list[Imported]:
+        """Those that a listener of requests leads to: all of its port, if the user said that it is one.
+
+        Where services come with all their ports, those for bytes are left out, and said only of a service named.
+        """
+        declared = egress.protocol.is_http and not egress.any_port
+        kept = [found for found in ports if declared or takes_requests(found.port.protocol)]
+        reached = {found.service.host for found in kept}
+        for service in {found.service.host: found.service for found in ports}.values():
+            named = not egress.any_port or any(wanted.host == service.host for wanted in egress.imports)
+            if named and service.host not in reached:
+                self.found.append(findings.not_by_host(self.origin, path, service))
         return kept
 
-    def _take_requests(self, address: Address, ports: Sequence[Imported], *, path: str) -> None:
-        names, late = claim_names(ports, self.home)
+    def _take_requests(self, address: Address, egress: Egress, ports: Sequence[Imported], *, path: str) -> None:
+        names, late = claim_names(ports, self.home, any_port=egress.any_port)
         self.found += [
             findings.name_taken(self.origin, path, claim.name, by=claim.first.host, wanted=claim.second.host)
             for claim in late
         ]
         hosts = tuple(
-            VirtualHost(f"{found.service.host}:{address.port}", domains, self._upstream(found, requests=True))
+            VirtualHost(
+                f"{found.service.host}:{found.port.number}",
+                domains,
+                self._upstream(found, requests=True),
+                near=found.service.near_first,
+            )
             for found, domains in zip(ports, names, strict=True)
             if domains
         )
-        self.listeners.append(HttpOutbound(address.host, address.port, self._route_name(address), hosts))
+        routes = self._route_name("http_proxy" if egress.proxy else str(address.port or address.host), address)
+        fallback = self._upstream(self.way_out, requests=True) if self.way_out else ""
+        self.listeners.append(HttpOutbound(address.host, address.port, routes, hosts, egress.any_port, fallback))
 
     def _take_connections(self, address: Address, ports: Sequence[Imported], *, path: str) -> None:
         taken, *others = ports
@@ -125,13 +168,20 @@ class _Side:
 
     def _upstream(self, found: Imported, *, requests: bool) -> str:
         service, port = found.service, found.port
-        destination = Destination(service.origin, service.host, port.number, _hop(found, requests=requests))
-        upstream = Upstream(destination, port.protocol, self.mesh.identities_of(service))
+        hop, identities = _hop(found, requests=requests), self.mesh.identities_of(service)
+        destination = Destination(service.origin, service.host, port.number, hop, near=service.near_first)
+        upstream = Upstream(
+            destination,
+            port.protocol,
+            identities,
+            mixed=bool(identities) and self.mesh.has_plain(service),
+            lookup=lookup_of(destination.name, service, port, mesh=self.mesh),
+        )
         return self.upstreams.setdefault(upstream.name, upstream).name
 
-    def _route_name(self, address: Address) -> str:
-        """The port number; a second listener on the same port needs routes of its own."""
-        name = f"{address.host}_{address.port}" if str(address.port) in self._routes else str(address.port)
+    def _route_name(self, wanted: str, address: Address) -> str:
+        """The name that Istio gives; a second listener of that name needs routes of its own."""
+        name = listener_name(address.host, address.port) if wanted in self._routes else wanted
         self._routes.add(name)
         return name
 
@@ -157,5 +207,5 @@ def _missing(egress: Egress, services: Sequence[Service], *, origin: Key, path: 
         named = next((service for service in services if wanted.fits(service.namespace, service.host)), None)
         if named is None:
             yield findings.nothing_imported(origin, place, host=wanted.host, home=home)
-        elif egress.port is not None and not ports_of([named], egress.port):
+        elif egress.port is not None and not egress.any_port and not ports_of([named], egress.port):
             yield findings.port_not_imported(origin, place, service=named, port=egress.port)

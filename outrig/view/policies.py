@@ -16,16 +16,22 @@ def shape_for(workload: Workload, mesh: Surroundings) -> Policy[ProxyShape] | No
 
 def tls_mode(workload: Workload, port: int, mesh: Surroundings) -> TlsMode:
     """What the workload demands of callers on one of its ports."""
-    mode = workload.tls_default
-    for demands in levels(mesh.tls_for(workload)):
-        mode = _demanded(demands, port) or mode
-    return mode
+    return decided_tls(workload, port, mesh)[0]
 
 
-def levels(policies: Iterable[Policy[S]]) -> list[S]:
-    """The settings that count, lowest first: of each level (the first part of the rank) the highest ranked."""
+def decided_tls(workload: Workload, port: int, mesh: Surroundings) -> tuple[TlsMode, Policy[PeerTls] | None]:
+    """The same, and the policy that says so; None where the workload's own default holds."""
+    decided: tuple[TlsMode, Policy[PeerTls] | None] = (workload.tls_default, None)
+    for policy in levels(mesh.tls_for(workload)):
+        if mode := _demanded(policy.settings, port):
+            decided = mode, policy
+    return decided
+
+
+def levels(policies: Iterable[Policy[S]]) -> list[Policy[S]]:
+    """The policies that count, lowest first: of each level (the first part of the rank) the highest ranked."""
     ranked = sorted(policies, key=_precedence)
-    return [list(level)[-1].settings for _, level in groupby(ranked, key=lambda policy: policy.rank[:1])]
+    return [list(level)[-1] for _, level in groupby(ranked, key=lambda policy: policy.rank[:1])]
 
 
 def _precedence(policy: Policy[S]) -> tuple[object, ...]:

@@ -7,20 +7,26 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from outrig.errors import Finding
-from outrig.model import Policy, Protocol, ProxyShape, Target, TlsMode
+from outrig.model import UNBOUNDED, ConnectionPool, Policy, Protocol, ProxyShape, Target, TlsMode
 from outrig.resources import Key
 from outrig.view.binds import Reservation
+from outrig.view.endpoints import Lookup
 
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A port on which the proxy receives for its application."""
+    """A port on which the proxy receives for its application.
+
+    `source`: the address from which it calls the application; empty: any.
+    """
 
     bind: str
     port: int
     protocol: Protocol
     target: Target
     tls: TlsMode
+    source: str = ""
+    pool: ConnectionPool = UNBOUNDED
 
     @property
     def listener(self) -> str:
@@ -53,12 +59,16 @@ class Hop(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Destination:
-    """One port of one service, as a proxy calls it. Two services may claim the same host."""
+    """One port of one service, as a proxy calls it. Two services may claim the same host.
+
+    `near`: its load assignment depends on the zone of the caller.
+    """
 
     service: Key
     host: str
     port: int
     hop: Hop = Hop.AS_IS
+    near: bool = False
 
     @property
     def name(self) -> str:
@@ -71,12 +81,15 @@ class Upstream:
     """What a proxy needs to know of a destination.
 
     `protocol`: what the service port speaks. `identities`: whom to accept there, any of them; none where nobody behind
-    the service has a certificate.
+    the service has a certificate. `mixed`: some have one, some have none. `lookup`: the names that the proxy has to
+    look up itself; None if it is told the endpoints.
     """
 
     destination: Destination
     protocol: Protocol
     identities: tuple[str, ...]
+    mixed: bool = False
+    lookup: Lookup | None = None
 
     @property
     def name(self) -> str:
@@ -102,31 +115,41 @@ def takes_requests(protocol: Protocol) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class VirtualHost:
-    """The names, without ports, under which a cluster is called on one listener."""
+    """The names under which a cluster is called on one listener, with ports where the listener tells them apart.
+
+    `near`: callers use near endpoints first; a request that fails there is to be tried farther away.
+    """
 
     name: str
     domains: tuple[str, ...]
     cluster: str
+    near: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HttpOutbound:
-    """An address on which requests are taken and routed by Host. `routes` names its route configuration."""
+    """An address on which requests are taken and routed by Host. `routes` names its route configuration.
+
+    With port 0 `bind` is a unix socket. `any_port`: services of all ports are here, so the port in a Host counts.
+    `fallback`: the cluster for a Host that nobody has; empty: 502.
+    """
 
     bind: str
     port: int
     routes: str
     hosts: tuple[VirtualHost, ...]
+    any_port: bool = False
+    fallback: str = ""
 
     @property
     def listener(self) -> str:
         """The name of its listener."""
-        return f"{self.bind}_{self.port}"
+        return listener_name(self.bind, self.port)
 
 
 @dataclass(frozen=True, slots=True)
 class TcpOutbound:
-    """An address on which connections are taken, all for one cluster."""
+    """An address on which connections are taken, all for one cluster. With port 0 `bind` is a unix socket."""
 
     bind: str
     port: int
@@ -135,7 +158,12 @@ class TcpOutbound:
     @property
     def listener(self) -> str:
         """The name of its listener."""
-        return f"{self.bind}_{self.port}"
+        return listener_name(self.bind, self.port)
+
+
+def listener_name(bind: str, port: int) -> str:
+    """As Istio names listeners: address and port, or the socket as it is."""
+    return f"{bind}_{port}" if port else bind
 
 
 Outbound = HttpOutbound | TcpOutbound

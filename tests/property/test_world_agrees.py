@@ -57,25 +57,108 @@ EGRESS = st.builds(
     egress,
     st.sampled_from([None, "127.0.0.2", "127.0.0.3"]),
     st.sampled_from([None, 9080, 3306]),
+    st.sampled_from(["", "HTTP", "TCP", "HTTP_PROXY"]),
+    st.lists(HOSTS, min_size=1, max_size=2),
+)
+SOCKETS = st.builds(
+    lambda path, protocol, hosts: {
+        "bind": f"unix://{path}",
+        "port": {"number": 0, "protocol": protocol},
+        "hosts": hosts,
+    },
+    st.sampled_from(["/run/one", "@two"]),
     st.sampled_from(["", "HTTP", "TCP"]),
     st.lists(HOSTS, min_size=1, max_size=2),
 )
+POLICIES = st.sampled_from(
+    [
+        {},
+        {"mode": "ALLOW_ANY"},
+        *(
+            {"mode": "ALLOW_ANY", "egressProxy": {"host": host, "port": {"number": 9080}}}
+            for host in ("a.shop.svc.cluster.local", "b.bank.svc.cluster.local")
+        ),
+    ]
+)
+INGRESS = st.lists(
+    st.builds(
+        lambda number, protocol, endpoint, pool: {
+            "port": {"number": number, "protocol": protocol},
+            "defaultEndpoint": endpoint,
+            "connectionPool": pool,
+        },
+        st.sampled_from([9080, 9081]),
+        st.sampled_from(["HTTP", "TCP"]),
+        st.sampled_from(["", "127.0.0.1:8080", "0.0.0.0:9080", "unix:///run/one"]),
+        st.sampled_from([None, {"tcp": {"maxConnections": 1, "idleTimeout": "1s"}}]),
+    ),
+    min_size=1,
+    max_size=2,
+)
+NEAR = "networking.istio.io/traffic-distribution"
 SERVICES = st.builds(
-    lambda name, space, port, spoken, app: service(
-        name, space, port=port, port_name=spoken, app=app, target=spoken if port == 3306 else port
+    lambda name, space, port, spoken, app, near: service(
+        name, space, port=port, port_name=spoken, app=app, target=spoken if port == 3306 else port, near=near
     ),
     st.sampled_from(["a", "b", "c"]),
     SPACES,
     st.sampled_from([9080, 3306]),
     st.sampled_from(["http", "grpc", "tcp", "x"]),
     APPS,
+    st.sampled_from(["", "PreferClose"]),
+)
+PLACES = st.sampled_from(["", "r1/z1", "r1/z2", "r2/z1/deep"])
+ADDRESSES = st.sampled_from(["10.8.0.1", "10.8.0.2", "one.example.com", "unix:///run/one.sock"])
+INLINE = st.builds(
+    lambda address, account, app, place: {
+        "address": address,
+        "serviceAccount": account,
+        "labels": {"app": app},
+        "locality": place,
+    },
+    ADDRESSES,
+    st.sampled_from(["", "a"]),
+    APPS,
+    PLACES,
+)
+SOURCES = st.one_of(
+    st.just({}),
+    st.lists(INLINE, min_size=1, max_size=2).map(lambda endpoints: {"endpoints": endpoints}),
+    APPS.map(lambda app: {"workloadSelector": {"labels": {"app": app}}}),
+)
+
+
+def entry(name: str, space: str, hosts: list[str], port: int, **more: Any) -> Resource:
+    """A ServiceEntry."""
+    near, sources = more.pop("near"), more.pop("sources")
+    ports = [{"number": port, "name": more.pop("spoken"), "protocol": more.pop("protocol")}]
+    made = make("ServiceEntry", name, space, {"hosts": hosts, "ports": ports, **sources, **more})
+    return replace(made, annotations={NEAR: near} if near else {})
+
+
+ENTRIES = st.builds(
+    entry,
+    st.sampled_from(["e", "f"]),
+    SPACES,
+    st.sampled_from(
+        [["ext.example.com"], ["a.shop.svc.cluster.local"], ["*.example.com"], ["ext.example.com", "other.example.com"]]
+    ),
+    st.sampled_from([9080, 3306]),
+    protocol=st.sampled_from(["HTTP", "TCP", ""]),
+    spoken=st.sampled_from(["http", "tcp"]),
+    resolution=st.sampled_from(["STATIC", "DNS", "DNS_ROUND_ROBIN", "NONE"]),
+    location=st.sampled_from(["MESH_INTERNAL", "MESH_EXTERNAL"]),
+    sources=SOURCES,
+    near=st.sampled_from(["", "PreferClose"]),
+    exportTo=st.sampled_from([[], ["."], ["~"]]),
+    subjectAltNames=st.sampled_from([[], ["spiffe://cluster.local/ns/shop/sa/x"]]),
 )
 GROUPS = st.builds(
     lambda name, space, account: group(name, space, account=account), APPS, SPACES, st.sampled_from(["a", "b"])
 )
 TASKS = st.builds(
-    lambda name, app, octet, space, reason, account, ports: task(
-        f"t{name}", app, f"10.0.0.{octet}", space=space, reason=reason, account=account, ports=ports
+    lambda name, app, octet, space, reason, account, ports, place: task(
+        f"t{name}", app, f"10.0.0.{octet}", space=space, reason=reason, account=account, ports=ports, locality=place
     ),
     st.integers(0, 3),
     APPS,
@@ -84,22 +167,38 @@ TASKS = st.builds(
     st.sampled_from([ReadyReason.READY, ReadyReason.STARTING, ReadyReason.DRAINING]),
     st.sampled_from(["a", "b"]),
     st.sampled_from([{}, {"tcp": 3307}, {"http": 8080}]),
+    PLACES,
+)
+
+
+def first_task(number: int, place: str, reason: ReadyReason) -> Resource:
+    """One of those that are there from the start, perhaps elsewhere or in another state."""
+    return task(f"t{number}", "aab"[number], f"10.0.0.{number}", locality=place, reason=reason)
+
+
+FIRST_TASKS = st.builds(
+    first_task, st.integers(0, 2), PLACES, st.sampled_from([ReadyReason.READY, ReadyReason.STARTING])
 )
 MACHINES = st.builds(
-    lambda name, app, space, account: make(
-        "WorkloadEntry", f"m{name}", space, {"address": "10.9.9.9", "serviceAccount": account}, app=app
+    lambda name, app, space, account, address: make(
+        "WorkloadEntry", f"m{name}", space, {"address": address, "serviceAccount": account}, app=app
     ),
     st.integers(0, 1),
     APPS,
     SPACES,
     st.sampled_from(["", "a"]),
+    ADDRESSES,
 )
 SIDECARS = st.builds(
-    lambda name, space, app, items: sidecar(f"s{name}", space, app=app, egress=items),
+    lambda name, space, app, egress, ingress, policy: sidecar(
+        f"s{name}", space, app=app, egress=egress, ingress=ingress, outboundTrafficPolicy=policy
+    ),
     st.integers(0, 1),
     SPACES,
     st.sampled_from(["", "a"]),
-    st.lists(EGRESS, min_size=1, max_size=2),
+    st.lists(st.one_of(EGRESS, EGRESS, SOCKETS), min_size=1, max_size=3),
+    INGRESS,
+    POLICIES,
 )
 DEMANDS = st.builds(
     lambda name, mode, space, app, port: demand(f"d{name}", mode, space, app=app, p9080=port),
@@ -121,16 +220,32 @@ AGES = st.integers(0, 2).map(lambda hours: NOON + timedelta(hours=hours))
 
 @st.composite
 def resources(draw: st.DrawFn) -> Resource:
-    made = draw(st.one_of(SERVICES, GROUPS, TASKS, TASKS, MACHINES, SIDECARS, SIDECARS, DEMANDS, NAMESPACES))
+    made = draw(st.one_of(SERVICES, ENTRIES, GROUPS, TASKS, FIRST_TASKS, MACHINES, SIDECARS, DEMANDS, NAMESPACES))
     return replace(made, created=draw(AGES))
 
 
+ENTRY: dict[str, Any] = {
+    "protocol": "HTTP",
+    "spoken": "http",
+    "location": "MESH_INTERNAL",
+    "near": "",
+    "sources": {"endpoints": [{"address": "10.8.0.1", "serviceAccount": "a", "labels": {"app": "a"}}]},
+}
 START = (
     *(service(name, space) for name in ("a", "b") for space in ("shop", "bank")),
     *(group(name, space) for name in ("a", "b") for space in ("shop", "bank")),
     *(sidecar("s0", space, egress=[egress("127.0.0.2", 9080, "", ["*/*"])]) for space in ("shop", "bank")),
-    *(task(f"t{number}", app, f"10.0.0.{number}") for number, app in enumerate("aab")),
+    *(first_task(number, place, ReadyReason.READY) for number, place in enumerate(("r1/z1", "r1/z2", "r2/z1"))),
     task("t3", "a", "10.0.0.9", space="bank"),
+    *(
+        entry(resolution.lower(), "shop", [f"{resolution.lower()}.example.com"], 9080, **more, resolution=resolution)
+        for resolution, more in (
+            ("STATIC", {**ENTRY, "sources": {"workloadSelector": {"labels": {"app": "a"}}}, "near": "PreferClose"}),
+            ("DNS", {**ENTRY, "sources": {"workloadSelector": {"labels": {"app": "a"}}}}),
+            ("DNS_ROUND_ROBIN", {**ENTRY, "sources": {"endpoints": [{"address": "x.y", "serviceAccount": "a"}]}}),
+        )
+    ),
+    entry("inline", "bank", ["inline.example.com"], 9080, **ENTRY, resolution="STATIC"),
 )
 STEPS = st.lists(
     st.one_of(TRUSTS, st.lists(st.tuples(st.booleans(), resources()), min_size=1, max_size=6)), min_size=1, max_size=8
@@ -256,7 +371,7 @@ def check_references(snapshot: Plain) -> None:
     assert {name.decode() for name in re.findall(rb"trust/[a-z]+", bodies)} <= snapshot[SECRET].keys()
     domains = [[domain for host in table.virtual_hosts for domain in host.domains] for table in routes]
     assert all(len(some) == len(set(some)) for some in domains)
-    addresses = [(a.address, a.port_value) for a in (listener.address.socket_address for listener in listeners)]
+    addresses = [listener.address.SerializeToString() for listener in listeners]
     assert len(addresses) == len(set(addresses))
 
 

@@ -54,6 +54,8 @@ def test_a_server_fills_in_what_kubernetes_fills_in_but_no_cluster_ip() -> None:
         "type": "ClusterIP",
         "sessionAffinity": "None",
         "internalTrafficPolicy": "Cluster",
+        "ipFamilies": ["IPv4"],
+        "ipFamilyPolicy": "SingleStack",
         "selector": {"app": "ratings"},
         "ports": [{"name": "http", "port": 9080, "protocol": "TCP", "targetPort": 9080}],
     }
@@ -77,6 +79,41 @@ def test_a_target_port_may_be_a_number_or_a_name() -> None:
     assert [port.target for port in fact.ports] == [8080, "web"]
 
 
+@pytest.mark.parametrize(
+    ("field", "annotation", "near"),
+    [
+        ("", "", False),
+        ("PreferClose", "", True),
+        ("PreferSameZone", "", True),
+        ("PreferSameNode", "", False),
+        ("", "prefersamezone", True),
+        ("", "Any", False),
+        ("PreferSameNode", "PreferClose", False),
+    ],
+)
+def test_near_endpoints_come_first_if_the_field_or_without_it_the_annotation_says_so(
+    field: str, annotation: str, near: bool
+) -> None:
+    asked = f"{{annotations: {{networking.istio.io/traffic-distribution: '{annotation}'}}, "
+    written = RATINGS.replace("metadata: {", f"metadata: {asked}")
+    (fact,) = facts(resource(f"{written}  trafficDistribution: {field}\n" if field else written))
+    assert isinstance(fact, Service)
+    assert fact.near_first is near
+
+
+def test_what_kubernetes_fills_in_depends_on_the_type_and_the_address() -> None:
+    def filled(spec: str) -> dict[str, Any]:
+        made: dict[str, Any] = dict(service(spec).spec)
+        return {field: made[field] for field in sorted(made.keys() - {"ports", "selector", "type", "sessionAffinity"})}
+
+    inside = {"internalTrafficPolicy": "Cluster", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}
+    assert filled("{type: NodePort, ports: [{port: 1}]}") == {**inside, "externalTrafficPolicy": "Cluster"}
+    v6 = {**inside, "clusterIP": "fd00::7", "ipFamilies": ["IPv6"]}
+    assert filled("{clusterIP: 'fd00::7', ports: [{port: 1}]}") == v6
+    assert filled("{type: ExternalName, externalName: a.b}") == {"externalName": "a.b"}
+    assert filled("{ipFamilyPolicy: PreferDualStack, ports: [{port: 1}]}")["ipFamilyPolicy"] == "PreferDualStack"
+
+
 def test_a_headless_service_and_one_without_selector_have_no_workload_behind_them() -> None:
     for spec in ("{clusterIP: None, selector: {a: b}, ports: [{port: 1}]}", "{ports: [{port: 1}]}"):
         (fact,) = facts(service(spec))
@@ -98,12 +135,21 @@ def test_an_export_annotation_limits_who_sees_a_service() -> None:
     assert exported("") == ("*",)
 
 
+def test_what_is_no_namespace_in_an_export_annotation_is_said_to_have_no_effect() -> None:
+    annotations = "annotations: {networking.istio.io/exportTo: '., Prod,, team-a'}"
+    annotated = RATINGS.replace("metadata: {", f"metadata: {{{annotations}, ")
+    assert said(resource(annotated)) == [
+        "warning OUT302 metadata.annotations[networking.istio.io/exportTo]: 'Prod' is no namespace, so it has no "
+        "effect (., *, ~ or a name)"
+    ]
+
+
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
         (
             "{type: ExternalName, externalName: example.com}",
-            ["error OUT301 spec.type: ExternalName is not supported yet (call that host directly)"],
+            ["error OUT301 spec.type: ExternalName is not supported yet (write a ServiceEntry with resolution DNS)"],
         ),
         (
             "{type: NodePort, selector: {a: b}, ports: [{port: 80, nodePort: 30080}]}",
@@ -118,6 +164,22 @@ def test_an_export_annotation_limits_who_sees_a_service() -> None:
             [
                 "warning OUT311 spec.clusterIP: a headless Service never has workloads behind it "
                 "(leave clusterIP out to have the selected workloads behind it)"
+            ],
+        ),
+        (
+            "{selector: {a: b}, ports: [{port: 80}], trafficDistribution: PreferSameNode}",
+            [
+                "warning OUT302 spec.trafficDistribution: PreferSameNode has no effect: a task is a node of its own "
+                "(write PreferClose)"
+            ],
+        ),
+        ("{selector: {a: b}, ports: [{port: 80}], trafficDistribution: PreferSameZone}", []),
+        (
+            "{selector: {a: b}, ports: [{port: 80}], ipFamilyPolicy: PreferDualStack, loadBalancerClass: x/y, "
+            "healthCheckNodePort: 30000}",
+            [
+                f"warning OUT302 spec.{field}: has no effect"
+                for field in ("loadBalancerClass", "healthCheckNodePort", "ipFamilyPolicy")
             ],
         ),
         (
@@ -163,6 +225,12 @@ def test_a_service_whose_name_is_no_host_label_is_refused() -> None:
         (80, "grpc-api", "", Protocol.GRPC),
         (80, "grpc-web", "", Protocol.HTTP),
         (80, "grpc-web-x", "", Protocol.HTTP),
+        (80, "x", "HTTP_PROXY", Protocol.HTTP),
+        (80, "udp-x", "", Protocol.UNSPECIFIED),
+        (25, "", "", Protocol.TCP),
+        (53, "tcpdns", "", Protocol.TCP),
+        (27017, "", "", Protocol.TCP),
+        (27017, "", "grpc", Protocol.GRPC),
         (80, "https-x", "", Protocol.TLS),
         (80, "redis", "", Protocol.TCP),
         (80, "http", "tcp", Protocol.TCP),

@@ -4,7 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from outrig.model import Address, Egress, Import, Ingress, Pipe, Policy, Protocol, ProxyShape, Selector
+from outrig.model import (
+    Address,
+    Egress,
+    Import,
+    Ingress,
+    OutboundPolicy,
+    OwnPort,
+    Pipe,
+    Policy,
+    Protocol,
+    ProxyShape,
+    Selector,
+)
 from outrig.resources import Resource
 from tests.unit.dialect_making import NOON, facts, resource, said
 
@@ -97,10 +109,29 @@ ERRORS = [
         ],
     ),
     (
-        ingress("port: {number: 80}, defaultEndpoint: '0.0.0.0:8080'"),
+        ingress("port: {number: 15021}, defaultEndpoint: '127.0.0.1:15090'"),
         [
-            "error OUT301 spec.ingress[0].defaultEndpoint: the workload's own address is not supported as endpoint yet "
-            "(write 127.0.0.1:8080)"
+            "warning OUT307 spec.ingress[0].port: Istio keeps port 15021 for its proxies; it works here, but not there "
+            "(choose another port, if both are to read this)",
+            "warning OUT307 spec.ingress[0].defaultEndpoint: Istio keeps port 15090 for its proxies; it works here, "
+            "but not there (choose another port, if both are to read this)",
+        ],
+    ),
+    *(
+        (
+            ingress(f"port: {{number: 8080}}, defaultEndpoint: '{endpoint}'"),
+            [
+                "error OUT306 spec.ingress[0].port: cannot listen on <workload address>:8080: the application listens "
+                f"there (spec.ingress[0].defaultEndpoint) {ELSEWHERE}"
+            ],
+        )
+        for endpoint in ("0.0.0.0:8080", "[::]:8080")
+    ),
+    (
+        ingress("port: {number: 80}, defaultEndpoint: '0.0.0.0:9080'"),
+        [
+            "warning OUT306 spec.egress[0].port: an application that listens on all addresses would have "
+            "127.0.0.2:9080 too (let it listen on its own address only)"
         ],
     ),
     *(
@@ -108,7 +139,7 @@ ERRORS = [
             ingress(f"port: {{number: 80}}, defaultEndpoint: '{endpoint}'"),
             [
                 f"error OUT303 spec.ingress[0].defaultEndpoint: '{endpoint}' is no endpoint "
-                "(one of 127.0.0.1:PORT, [::1]:PORT, unix:///PATH or unix://@NAME)"
+                "(one of 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, unix:///PATH or unix://@NAME)"
             ],
         )
         for endpoint in (
@@ -119,6 +150,8 @@ ERRORS = [
             "127.0.0.1:080",
             "127.0.0.1:99999",
             "unix://x",
+            "unix:///x/",
+            ":::80",
             "80",
         )
     ),
@@ -136,15 +169,46 @@ ERRORS = [
         ["error OUT301 spec.egress[0].port.protocol: UDP is not supported yet"],
     ),
     (
-        egress("bind: 'unix:///run/x', port: {number: 0}, hosts: [./*]"),
-        ["error OUT301 spec.egress[0].bind: unix sockets are not supported here yet (write an IP address)"],
+        egress("bind: 'unix:///run/x', hosts: [./*]"),
+        ["error OUT303 spec.egress[0].port: a unix socket has no port number (write port: {number: 0})"],
+    ),
+    (
+        egress("bind: 'unix:///run/x', port: {number: 80}, hosts: [./*]"),
+        ["error OUT303 spec.egress[0].port: a unix socket has no port number (write port: {number: 0})"],
+    ),
+    (
+        egress("bind: 'unix://x', port: {number: 0}, captureMode: IPTABLES, hosts: [./*]"),
+        [
+            "error OUT301 spec.egress[0].captureMode: there are no iptables to capture traffic with "
+            "(leave captureMode out: listeners are really bound)",
+            "error OUT303 spec.egress[0].bind: 'unix://x' is no unix socket "
+            "(unix:///PATH or unix://@NAME, at most 107 bytes long)",
+        ],
+    ),
+    (
+        egress(*["bind: 'unix:///run/x', port: {number: 0}, hosts: [./*]"] * 2),
+        ["error OUT306 spec.egress[1].bind: unix:///run/x is there twice (put the hosts of both into one listener)"],
+    ),
+    (
+        "ingress: [{port: {number: 80}, defaultEndpoint: 'unix:///run/x'}], "
+        "egress: [{bind: 'unix:///run/x', port: {number: 0}, hosts: [./*]}]",
+        [
+            "error OUT306 spec.egress[0].port: cannot listen on unix:///run/x: the application listens there "
+            "(spec.ingress[0].defaultEndpoint) (choose another path)"
+        ],
+    ),
+    (
+        egress("bind: 127.0.0.2, port: {number: 0}, hosts: [./*]"),
+        ["error OUT304 spec.egress[0].port.number: a port number from 1 to 65535 is required"],
     ),
     (
         egress("bind: fe80::1%eth0, port: {number: 80}, hosts: [./*]"),
         ["error OUT303 spec.egress[0].bind: 'fe80::1%eth0' is no IP address (for example 127.0.0.2)"],
     ),
     (
-        egress("bind: 127.0.0.2, port: {number: 80}, hosts: [details, ./details, ./*foo.bar, x_y/*, ~./*]"),
+        egress(
+            "bind: 127.0.0.2, port: {number: 80}, hosts: [details, ./details, ./*foo.bar, x_y/*, ~./*, '*foo/details']"
+        ),
         [
             "error OUT303 spec.egress[0].hosts[0]: 'details' is not namespace/host "
             "(for example ./*, */*, bookinfo/*.svc.cluster.local)",
@@ -153,16 +217,19 @@ ERRORS = [
             *(
                 f"error OUT303 spec.egress[0].hosts[{index}]: '{host}' is not namespace/host "
                 "(for example ./*, */*, bookinfo/*.svc.cluster.local)"
-                for index, host in ((2, "./*foo.bar"), (3, "x_y/*"), (4, "~./*"))
+                for index, host in ((2, "./*foo.bar"), (3, "x_y/*"), (4, "~./*"), (5, "*foo/details"))
             ),
         ],
     ),
     (
-        f"{IN}, {OUT}, outboundTrafficPolicy: {{mode: ALLOW_ANY, egressProxy: {{host: a.b}}}}",
+        f"{IN}, {OUT}, outboundTrafficPolicy: {{egressProxy: {{host: proxy, subset: v1}}}}",
         [
-            "error OUT301 spec.outboundTrafficPolicy.egressProxy: is not supported yet",
-            "warning OUT310 spec.outboundTrafficPolicy.mode: without iptables unknown hosts cannot be passed through: "
-            "they are answered 502 (the application can call such hosts directly)",
+            "error OUT303 spec.outboundTrafficPolicy.egressProxy: has no place beside mode REGISTRY_ONLY "
+            "(write mode: ALLOW_ANY)",
+            "error OUT303 spec.outboundTrafficPolicy.egressProxy.host: 'proxy' is no full host name "
+            "(for example egress.bookinfo.svc.cluster.local)",
+            "error OUT304 spec.outboundTrafficPolicy.egressProxy.port: a port number is required",
+            "error OUT301 spec.outboundTrafficPolicy.egressProxy.subset: subsets are not supported yet (leave it out)",
         ],
     ),
 ]
@@ -182,13 +249,22 @@ WARNINGS = [
             "(write it down if the application listens there)"
         ],
     ),
+    (f"{IN}, {OUT}, outboundTrafficPolicy: {{mode: ALLOW_ANY, egressProxy: {{host: a.b, port: {{number: 80}}}}}}", []),
     (
-        f"{IN}, {OUT}, inboundConnectionPool: {{}}",
-        ["warning OUT302 spec.inboundConnectionPool: has no effect yet"],
+        f"{IN}, {OUT}, outboundTrafficPolicy: {{mode: ALLOW_ANY}}",
+        [
+            "warning OUT310 spec.outboundTrafficPolicy.mode: without iptables unknown hosts cannot be passed through: "
+            "they are answered 502 (set egressProxy, or let the application call such hosts directly)",
+        ],
     ),
+    (egress("bind: 'unix://@calls', port: {number: 0, protocol: HTTP}, captureMode: NONE, hosts: [./*]"), []),
+    (egress("port: {number: 3128, protocol: HTTP_PROXY}, hosts: [./*]"), []),
     (
-        ingress("port: {number: 80}, defaultEndpoint: ':80', connectionPool: {http: {}}"),
-        ["warning OUT302 spec.ingress[0].connectionPool: has no effect yet"],
+        egress("bind: 127.0.0.2, port: {number: 80}, hosts: [~/a.b]"),
+        [
+            "warning OUT308 spec.egress[0].hosts: only takes away: nothing is imported "
+            "(add what to take it from, as ./*)"
+        ],
     ),
     (
         egress("hosts: [./*]"),
@@ -264,6 +340,53 @@ def test_in_the_root_namespace_it_is_for_all_and_a_dot_is_whoever_it_applies_to(
     selective = policy(sidecar(f"{IN}, {OUT}, workloadSelector: {{labels: {{a: b}}}}", namespace="istio-system"))
     assert selective.applies_to == Selector("istio-system", (("a", "b"),))
     assert selective.settings.egress[0].imports == (Import("istio-system", "*"),)
+
+
+def test_a_unix_socket_and_an_http_proxy_lead_to_services_on_all_their_ports() -> None:
+    made = sidecar(
+        "egress: [{bind: 'unix:///run/calls', port: {number: 0, protocol: http}, hosts: [./*]},"
+        "         {port: {number: 3128, protocol: HTTP_PROXY}, hosts: [./*]},"
+        "         {port: {number: 80, protocol: HTTP}, hosts: [./*]}]"
+    )
+    socket, proxy, plain = policy(made).settings.egress
+    everything = (Import("bookinfo", "*"),)
+    assert socket == Egress(everything, 0, "unix:///run/calls", Protocol.HTTP)
+    assert proxy == Egress(everything, 3128, None, Protocol.HTTP, proxy=True)
+    assert [item.any_port for item in (socket, proxy, plain)] == [True, True, False]
+
+
+def test_an_endpoint_on_all_addresses_is_the_workloads_own() -> None:
+    made = sidecar(
+        "ingress: [{port: {number: 80, protocol: HTTP_PROXY}, defaultEndpoint: '0.0.0.0:8080'},"
+        "          {port: {number: 81}, defaultEndpoint: '[::]:8081'}]"
+    )
+    assert policy(made).settings.ingress == (
+        Ingress(80, Protocol.HTTP, OwnPort(8080)),
+        Ingress(81, Protocol.UNSPECIFIED, OwnPort(8081)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ("", (OutboundPolicy.REGISTRY_ONLY, None)),
+        (", outboundTrafficPolicy: {}", (OutboundPolicy.REGISTRY_ONLY, None)),
+        (", outboundTrafficPolicy: {mode: ALLOW_ANY}", (OutboundPolicy.ALLOW_ANY, None)),
+        (
+            ", outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: Out.Shop.svc., port: {number: 80}}}",
+            (OutboundPolicy.ALLOW_ANY, ("out.shop.svc", 80)),
+        ),
+    ],
+)
+def test_what_becomes_of_unknown_hosts(written: str, means: tuple[OutboundPolicy, tuple[str, int] | None]) -> None:
+    shape = policy(sidecar(f"{IN}, {OUT}{written}")).settings
+    assert (shape.outbound, shape.egress_proxy) == means
+
+
+def test_an_empty_selector_is_as_close_as_any_other_and_stays_in_its_namespace() -> None:
+    empty = policy(sidecar(f"{OUT}, workloadSelector: {{}}", namespace="istio-system"))
+    assert empty.applies_to == Selector("istio-system")
+    assert empty.rank > policy(sidecar(OUT, namespace="istio-system", age=9)).rank
 
 
 def test_the_closest_scope_wins_then_the_oldest_then_the_first_name() -> None:

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from outrig.dialects.conditions import Condition, condition_of, with_condition
 from outrig.dialects.istio.readiness import ReadyReason, health_of, with_readiness
 from outrig.dialects.istio.registered_entry import Joined, registered_entry
 from outrig.dialects.istio.workload_group import group_identity, group_labels
-from outrig.model import Group, Health, TlsMode, Workload
+from outrig.model import AddressForm, Group, Health, TlsMode, Workload
 from outrig.resources import Key, Owner, Resource
 from tests.unit.dialect_making import KINDS, NOON, cells, facts, resource, said
 
@@ -80,28 +81,14 @@ def test_a_group_without_account_has_the_default_one() -> None:
                 for field in ("address", "locality", "network")
             ],
         ),
-        (
-            "{template: {}, probe: {grpc: {port: 9080}}}",
-            [
-                "warning OUT302 spec.probe: probes are not run yet "
-                "(a workload is ready when its port accepts connections)"
-            ],
-        ),
+        ("{template: {}, probe: {grpc: {port: 9080}}}", []),
         (
             "{template: {}, probe: {periodSeconds: 5}}",
-            [
-                "error OUT304 spec.probe: a probe needs a method (one of httpGet, tcpSocket, exec, grpc)",
-                "warning OUT302 spec.probe: probes are not run yet "
-                "(a workload is ready when its port accepts connections)",
-            ],
+            ["error OUT304 spec.probe: a probe needs a method (one of httpGet, tcpSocket, exec, grpc)"],
         ),
         (
             "{template: {}, probe: {httpGet: {port: 1}, exec: {command: [a]}}}",
-            [
-                "error OUT303 spec.probe: a probe has one method, not httpGet and exec",
-                "warning OUT302 spec.probe: probes are not run yet "
-                "(a workload is ready when its port accepts connections)",
-            ],
+            ["error OUT303 spec.probe: a probe has one method, not httpGet and exec"],
         ),
     ],
 )
@@ -120,7 +107,10 @@ def test_what_is_said_about_a_group(spec: str, says: list[str]) -> None:
         ),
         (
             "{address: a.example.com}",
-            ["warning OUT302 spec.address: only entries with an IP address are behind Services (write its IP address)"],
+            [
+                "warning OUT302 spec.address: only entries with an IP address are behind Services "
+                "(write its IP address, or select it by a ServiceEntry)"
+            ],
         ),
         (
             "{address: 10.0.0.256}",
@@ -129,9 +119,9 @@ def test_what_is_said_about_a_group(spec: str, says: list[str]) -> None:
         (
             "{address: 'unix://x', ports: {http: 80}}",
             [
-                "error OUT303 spec.address: must be an absolute path, unix:///..., or unix://@name",
+                "error OUT303 spec.address: must be an absolute path, unix:///..., or unix://@name, "
+                "of at most 107 bytes",
                 "error OUT303 spec.address: UDS may not include ports",
-                "warning OUT302 spec.address: only entries with an IP address are behind Services",
             ],
         ),
         (
@@ -181,10 +171,17 @@ def test_label_or_account_say_that_a_users_entry_speaks_mutual_tls(
     assert made.tls_default is (TlsMode.STRICT if identities else TlsMode.DISABLE)
 
 
-def test_only_an_entry_with_an_ip_address_is_a_workload() -> None:
-    for spec in ("{address: a.example.com}", "{address: 'unix:///x'}", "{network: x}"):
+def test_a_workload_has_the_one_spelling_of_its_address_and_what_it_is() -> None:
+    for written, address, form in (
+        ("FD00:0::5", "fd00::5", AddressForm.IP),
+        ("A.Example.com", "a.example.com", AddressForm.NAME),
+        ("unix:///Run/x", "unix:///Run/x", AddressForm.SOCKET),
+        ("unix://@x", "unix://@x", AddressForm.SOCKET),
+    ):
+        made = workload(entry(f"{{address: '{written}'}}"))
+        assert (made.address, made.form) == (address, form)
+    for spec in ("{network: x}", "{address: 'unix://x'}", "{address: 'unix:///x/'}"):
         assert facts(entry(spec)) == ()
-    assert workload(entry("{address: 'FD00:0::5'}")).address == "fd00::5"
 
 
 def test_locality_is_the_field_or_the_label_with_dots_for_slashes() -> None:
@@ -255,7 +252,8 @@ def test_a_tls_label_cannot_turn_off_mutual_tls_for_a_task_that_has_joined() -> 
 def test_health_is_what_the_ready_condition_says(reason: ReadyReason, health: Health) -> None:
     made = with_readiness(joined_entry(), reason, now=LATER)
     assert health_of(made) is workload(made).health is health
-    assert cells(made)[1:] == ["10.0.0.5", health.name.capitalize()]
+    ready = "True" if reason is ReadyReason.READY else "False"
+    assert cells(made)[1:] == ["10.0.0.5", ready, reason.value, "", ""]
 
 
 def test_an_entry_without_a_condition_is_not_ready() -> None:
@@ -275,6 +273,15 @@ def test_the_time_of_a_condition_moves_only_when_true_turns_false_or_back() -> N
     ready = with_readiness(unhealthy, ReadyReason.READY, now=LATER)
     assert since(ready) == "2026-11-21T12:01:00Z"
     assert "message" not in ready.status["conditions"][0]
+
+
+def test_unknown_is_a_status_of_its_own_with_its_own_time() -> None:
+    status = with_condition({}, Condition("Programmed", True, "Programmed"), now=NOON)
+    lost = with_condition(status, Condition("Programmed", None, "ProxyDisconnected"), now=LATER)
+    (entry,) = lost["conditions"]
+    assert (entry["status"], entry["lastTransitionTime"]) == ("Unknown", "2026-11-21T12:01:00Z")
+    assert condition_of(lost, "Programmed") == Condition("Programmed", None, "ProxyDisconnected")
+    assert with_condition(lost, Condition("Programmed", None, "ProxyDisconnected"), now=LATER) is lost
 
 
 def test_other_conditions_and_fields_of_a_status_are_left_alone() -> None:

@@ -7,7 +7,7 @@ from outrig.envoy.api import Any, ClusterLoadAssignment, Resource
 from outrig.snapshot import ENDPOINTS, version_of
 from outrig.view import Assignment, Endpoint
 
-ONE = Endpoint("", "10.0.0.1", 80, draining=False, plain=False, weight=1)
+ONE = Endpoint(0, "", "10.0.0.1", 80, draining=False, plain=False, weight=1)
 
 
 def test_a_piece_is_encoded_once_and_gives_one_object() -> None:

@@ -466,6 +466,12 @@ async def test_a_kind_of_another_system_is_refused_with_one_sentence(api: Api) -
     await api.refused("GET", f"{path}/web", 404)
 
 
+async def test_who_applies_a_kind_of_istio_that_is_not_served_is_told_all_that_are(api: Api) -> None:
+    path = "/apis/networking.istio.io/v1/namespaces/default/virtualservices"
+    told = await api.refused("POST", path, 405, json={"apiVersion": "networking.istio.io/v1", "kind": "VirtualService"})
+    assert all(kind.name in told["message"] for kind in istio.KINDS), told["message"]
+
+
 async def test_an_unexpected_error_is_a_status_with_a_reference() -> None:
     class Broken(MemoryStore):
         async def get(self, _key: Key) -> Resource | None:

@@ -82,7 +82,7 @@ def test_demands_fold_from_the_widest_level_to_the_closest_and_unset_falls_throu
 
 def test_of_one_level_only_the_highest_counts_even_where_it_says_nothing() -> None:
     older, younger = demand("older", (2, 9), None), demand("younger", (2, 1), TlsMode.DISABLE, (80, TlsMode.DISABLE))
-    assert levels((older, younger)) == [older.settings]
+    assert levels((older, younger)) == [older]
     assert tls_mode(OWN, 80, mesh(peer_tls=(older, younger))) is TlsMode.STRICT
 
 

@@ -2,13 +2,19 @@
 
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from outrig.model import (
+    AddressForm,
     Health,
     Mesh,
     PeerTls,
     Policy,
     Protocol,
+    Resolution,
     Selector,
+    Service,
     ServicePort,
     TlsMode,
     Workload,
@@ -16,6 +22,7 @@ from outrig.model import (
 )
 from outrig.resources import Key
 from outrig.view import Endpoint, assignment_of
+from outrig.view.endpoints import lookup_of
 
 MESH = Mesh("m", "d")
 PORT = ServicePort(80, "http", Protocol.HTTP, 8080)
@@ -60,3 +67,61 @@ def test_order_and_repetition_of_workloads_mean_nothing() -> None:
 
 def test_a_workload_without_an_address_is_left_out() -> None:
     assert endpoints(replace(ONE, address="")) == ()
+
+
+PLACES = st.sampled_from(["", "r1", "r1/z1", "r1/z1/s", "r1/z2", "r2/z1", "r3/z1"])
+WORKLOADS = st.lists(
+    st.builds(
+        lambda octet, place, health: replace(ONE, address=f"10.0.0.{octet}", locality=place, health=health),
+        st.integers(1, 9),
+        PLACES,
+        st.sampled_from(Health),
+    ),
+    max_size=8,
+)
+
+
+@given(WORKLOADS, PLACES)
+def test_priorities_have_no_gap_and_follow_the_distance_and_leave_nobody_out(
+    workloads: list[Workload], place: str
+) -> None:
+    near = replace(ONE, locality=place).zone
+    found = assignment_of("name", PORT, workloads=workloads, mesh=MESH, near=near).endpoints
+    priorities = [one.priority for one in found]
+    assert sorted(set(priorities)) == list(range(len(set(priorities))))
+    assert {replace(one, priority=0) for one in found} == set(endpoints(*workloads))
+
+    def distance(locality: str) -> int:
+        zone = replace(ONE, locality=locality).zone
+        return 0 if not near or zone == near else 1 if zone.split("/")[0] == near.split("/")[0] else 2
+
+    by_distance = sorted(found, key=lambda one: distance(one.locality))
+    assert [one.priority for one in by_distance] == sorted(priorities)
+
+
+def test_a_service_takes_the_addresses_its_resolution_can_use_and_its_own_members() -> None:
+    name = replace(ONE, address="a.example.com", form=AddressForm.NAME)
+    socket = replace(ONE, address="unix:///run/a", form=AddressForm.SOCKET)
+    own = replace(ONE, address="10.0.0.9")
+    service = Service(ONE.origin, "shop", "h", (PORT,), Selector("shop"), members=(own,))
+    assert service.behind([ONE, name, socket]) == [own, ONE]
+    told = replace(service, forms=frozenset({AddressForm.IP, AddressForm.SOCKET}))
+    assert told.behind([ONE, name, socket]) == [own, ONE, socket]
+    assert {one.identities for one in replace(told, external=True).behind([ONE, socket])} == {()}
+
+
+def test_a_socket_needs_no_port_even_where_ports_are_named() -> None:
+    socket = replace(ONE, address="unix:///run/a", form=AddressForm.SOCKET)
+    (found,) = endpoints(socket, port=replace(PORT, target="main"))
+    assert (found.address, found.port) == ("unix:///run/a", 0)
+
+
+def test_what_callers_look_up_is_known_only_where_they_do() -> None:
+    name = replace(ONE, address="a.example.com", form=AddressForm.NAME)
+    told = Service(ONE.origin, "shop", "h", (PORT,), None, members=(name,))
+    assert lookup_of("name", told, PORT, mesh=MESH) is None
+    for resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
+        found = lookup_of("name", replace(told, resolution=resolution), PORT, mesh=MESH)
+        assert found is not None
+        assert [one.address for one in found.assignment.endpoints] == ["a.example.com"]
+        assert found.one_at_a_time is (resolution is Resolution.DNS_ROUND_ROBIN)

@@ -1,31 +1,29 @@
 """The API that kubectl talks to, as an ASGI application.
 
 In: a store, the kinds to serve, who tells who is calling. Out: `kube_app`. Every error is a
-Kubernetes Status; an unexpected one is logged under a reference that the caller is told.
+Kubernetes Status (`edge`).
 """
 
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-import structlog
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from outrig.api.kube.about import About
 from outrig.api.kube.access import require, verb_of
-from outrig.api.kube.answers import answer, refuse
+from outrig.api.kube.answers import answer
 from outrig.api.kube.bodies import decode_object, media_type, read_body
 from outrig.api.kube.callers import Authenticate, Caller
 from outrig.api.kube.catalog import Address, Catalog, Target, parse_path
+from outrig.api.kube.edge import Answering
 from outrig.api.kube.foreign import find_foreign, foreign_to, refusal
 from outrig.api.kube.resources import Resources
 from outrig.api.kube.reviews import PATHS as REVIEWS
 from outrig.api.kube.reviews import review
-from outrig.api.kube.statuses import ApiError, Subject, method_not_allowed, of_store, unknown_path
+from outrig.api.kube.statuses import Subject, method_not_allowed, of_store, unknown_path
 from outrig.dialects.kind import Kind
 from outrig.errors import OutrigError
 from outrig.store.protocol import Store
@@ -37,11 +35,11 @@ def _utc_now() -> datetime:
 
 def kube_app(store: Store, kinds: Sequence[Kind], authenticate: Authenticate) -> Starlette:
     """The whole API; paths it does not know are answered with a Status too."""
-    return Starlette(routes=[Route("/{rest:path}", KubeApi(store, kinds, authenticate))])
+    return Starlette(routes=[Route("/{rest:path}", Answering(KubeApi(store, kinds, authenticate).respond))])
 
 
 class KubeApi:
-    """Answers every request under the paths of Kubernetes. An ASGI application for the scope `http`."""
+    """Answers every request under the paths of Kubernetes."""
 
     def __init__(
         self, store: Store, kinds: Sequence[Kind], authenticate: Authenticate, *, now: Callable[[], datetime] = _utc_now
@@ -51,29 +49,9 @@ class KubeApi:
         self._authenticate = authenticate
         self._about = About(self._catalog, store)
         self._resources = Resources(store, self._catalog, now)
-        self._log = structlog.get_logger(__name__)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        request = Request(scope, receive)
-        try:
-            response = await self._respond(request)
-        except ApiError as error:
-            response = refuse(error)
-        except ClientDisconnect:
-            return
-        except OutrigError as error:
-            response = refuse(of_store(error, Subject("", "")) or self._unexpected(request))
-        except Exception:  # noqa: BLE001 - the edge of a request: logged, and answered with a Status
-            response = refuse(self._unexpected(request))
-        await response(scope, receive, send)
-
-    def _unexpected(self, request: Request) -> ApiError:
-        reference = secrets.token_hex(4)
-        self._log.exception("request failed", reference=reference, method=request.method, path=request.url.path)
-        return ApiError("InternalError", f"an internal error occurred; the server's log has it under {reference}")
-
-    async def _respond(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
+        """The answer. Raises ApiError, and what a store raises."""
         caller = await self._authenticate(request.scope)
         if review_kind := REVIEWS.get(request.scope["path"]):
             return await self._review(request, caller, review_kind)

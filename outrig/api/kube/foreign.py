@@ -11,7 +11,7 @@ from outrig.api.kube.catalog import Address, Catalog
 from outrig.api.kube.statuses import ApiError, Subject, not_found
 
 WORKLOADS = "run it as an Amazon ECS service and describe it with a WorkloadGroup"
-TRAFFIC = "Sidecar, WorkloadGroup, WorkloadEntry and PeerAuthentication are served"
+TRAFFIC = "Sidecar, ServiceEntry, WorkloadGroup, WorkloadEntry and PeerAuthentication are served"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,6 @@ FOREIGN = (
     _istio("networking.istio.io", "VirtualService", "virtualservices", "vs"),
     _istio("networking.istio.io", "DestinationRule", "destinationrules", "dr"),
     _istio("networking.istio.io", "Gateway", "gateways", "gw"),
-    _istio("networking.istio.io", "ServiceEntry", "serviceentries", "se"),
     _istio("networking.istio.io", "EnvoyFilter", "envoyfilters"),
     _istio("security.istio.io", "AuthorizationPolicy", "authorizationpolicies", "ap"),
     _istio("security.istio.io", "RequestAuthentication", "requestauthentications", "ra"),

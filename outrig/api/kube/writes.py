@@ -10,6 +10,7 @@ from typing import Any
 
 from outrig.api.kube.catalog import Catalog, Target
 from outrig.api.kube.documents import document, owner
+from outrig.api.kube.messages import with_messages
 from outrig.api.kube.metadata import Metadata
 from outrig.api.kube.options import WriteOptions
 from outrig.api.kube.patches import BadPatch, apply_operations, merge
@@ -88,8 +89,8 @@ async def create(
     if draft.metadata.revision:
         raise bad_request("resourceVersion should not be set on objects to be created")
     named = target.at(draft.name)
-    resource = _filled(Resource(named.key), draft, named, catalog)
-    warnings = (*draft.warnings, *judge(resource, named))
+    resource, doubts = _judged(_filled(Resource(named.key), draft, named, catalog), named)
+    warnings = (*draft.warnings, *doubts)
 
     async def work(tx: Transaction) -> Written:
         await _require_namespace(tx, named.namespace)
@@ -176,12 +177,18 @@ async def _store_change(
 ) -> Written:
     if target.subresource == "status":
         return Written(await tx.update(replace(current, status=draft.status)), draft.warnings)
-    changed = _filled(current, draft, target, catalog)
-    warnings = (*draft.warnings, *judge(changed, target))
+    changed, doubts = _judged(_filled(current, draft, target, catalog), target)
+    warnings = (*draft.warnings, *doubts)
     updated = await tx.update(changed)
     if updated.deleting and not updated.finalizers:
         updated = (await delete_with_dependents(tx, updated.key))[0]
     return Written(updated, warnings)
+
+
+def _judged(resource: Resource, target: Target) -> tuple[Resource, tuple[str, ...]]:
+    """The resource with what is doubtful about it in its status, if its kind has one; and the same as warnings."""
+    doubts = judge(resource, target)
+    return (with_messages(resource, doubts) if target.kind.has_status else resource), doubts
 
 
 def _check_preconditions(sent: Metadata, current: Resource, target: Target) -> None:

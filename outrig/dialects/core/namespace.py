@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import Field
 
+from outrig.dialects.bans import ban_findings
 from outrig.dialects.columns import AGE
 from outrig.dialects.findings import NOT_SUPPORTED, Place
 from outrig.dialects.kind import Column, Kind, Scope
@@ -37,11 +38,11 @@ def mesh_of(namespace: Resource) -> str:
 
 
 def _findings(resource: Resource) -> tuple[Finding, ...]:
-    mesh = mesh_of(resource)
+    mesh, bans = mesh_of(resource), tuple(ban_findings(resource))
     if mesh == DEFAULT_MESH:
-        return ()
+        return bans
     label = Place(resource.key, "metadata.labels")[MESH_LABEL]
-    return (label.error(NOT_SUPPORTED, f"there is no mesh {mesh!r}", f"only {DEFAULT_MESH!r} is supported yet"),)
+    return (label.error(NOT_SUPPORTED, f"there is no mesh {mesh!r}", f"only {DEFAULT_MESH!r} is supported yet"), *bans)
 
 
 def _compile(resource: Resource, scope: Scope) -> tuple[Namespace, ...]:  # noqa: ARG001 - a Namespace *is* the scope

@@ -11,12 +11,12 @@ from outrig.dialects.core.service_findings import findings
 from outrig.dialects.core.service_spec import ServiceBody, ServicePortSpec, ServiceSpec, with_defaults
 from outrig.dialects.kind import Column, Kind, Scope
 from outrig.dialects.protocols import protocol_of_port
+from outrig.dialects.reach import asked_distribution, export_words, exported_to, is_near_first
 from outrig.dialects.schema import parse
 from outrig.model import Selector, Service, ServicePort, labels_of
 from outrig.resources import Resource
 
 CLUSTER_DOMAIN: Final = "cluster.local"
-EXPORT_ANNOTATION: Final = "networking.istio.io/exportTo"
 
 
 def _compile(resource: Resource, scope: Scope) -> tuple[Service, ...]:  # noqa: ARG001 - hosts are the same in any mesh
@@ -35,7 +35,8 @@ def _compile(resource: Resource, scope: Scope) -> tuple[Service, ...]:  # noqa: 
             selector=_selector(spec, namespace),
             names=(f"{name}.{namespace}", short, f"{host}.", *spec.addresses),
             local_names=(name,),
-            exported_to=_exported_to(resource),
+            exported_to=exported_to(export_words(resource), namespace),
+            near_first=is_near_first(spec.traffic_distribution or asked_distribution(resource)),
         ),
     )
 
@@ -48,12 +49,6 @@ def _port(port: ServicePortSpec) -> ServicePort:
 def _selector(spec: ServiceSpec, namespace: str) -> Selector | None:
     """Istio: a headless Service, or one without a selector, never has workload entries behind it."""
     return Selector(namespace, labels_of(spec.selector)) if spec.selector and not spec.is_headless else None
-
-
-def _exported_to(resource: Resource) -> tuple[str, ...]:
-    words = [word.strip() for word in resource.annotations.get(EXPORT_ANNOTATION, "").split(",")]
-    namespaces = [resource.key.namespace if word == "." else word for word in words if word]
-    return tuple(word for word in namespaces if word != "~") if namespaces else ("*",)
 
 
 def _spec(resource: Resource, field: str) -> str:

@@ -1,6 +1,7 @@
 """What is wrong or doubtful with a Service beyond its schema. Service in, findings out."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from outrig.dialects import syntax
 from outrig.dialects.core.service_spec import ServiceBody, ServicePortSpec, ServiceSpec
@@ -13,9 +14,12 @@ from outrig.dialects.findings import (
     SELECTS_NOTHING,
     Place,
 )
+from outrig.dialects.reach import EXPORT_ANNOTATION, distribution_findings, export_words
 from outrig.dialects.schema import parse
 from outrig.errors import Finding
 from outrig.resources import Resource
+
+_AS_ENTRY: Final = "write a ServiceEntry with resolution DNS"
 
 
 def findings(resource: Resource) -> tuple[Finding, ...]:
@@ -23,7 +27,8 @@ def findings(resource: Resource) -> tuple[Finding, ...]:
     spec = parse(ServiceBody, resource).spec
     place = Place(resource.key)
     checks = (_type, _selection, _ports, _no_effect)
-    return (*_name(resource), *(finding for check in checks for finding in check(place, spec)))
+    found = (finding for check in checks for finding in check(place, spec))
+    return (*_name(resource), *found, *_export(resource), *_distribution(resource, spec))
 
 
 def _name(resource: Resource) -> Iterator[Finding]:
@@ -34,7 +39,7 @@ def _name(resource: Resource) -> Iterator[Finding]:
 
 def _type(place: Place, spec: ServiceSpec) -> Iterator[Finding]:
     if spec.type == "ExternalName":
-        yield (place / "type").error(NOT_SUPPORTED, "ExternalName is not supported yet", "call that host directly")
+        yield (place / "type").error(NOT_SUPPORTED, "ExternalName is not supported yet", _AS_ENTRY)
     elif spec.external_name:
         yield (place / "externalName").warning(NOT_HONOURED, f"has no effect with type {spec.type}")
     if spec.type in ("NodePort", "LoadBalancer"):
@@ -78,16 +83,32 @@ def _port(place: Place, port: ServicePortSpec, *, is_only: bool) -> Iterator[Fin
         yield (place / "nodePort").warning(NOT_HONOURED, "has no effect")
 
 
+def _export(resource: Resource) -> Iterator[Finding]:
+    place = Place(resource.key, "metadata.annotations")[EXPORT_ANNOTATION]
+    for word in export_words(resource):
+        if word not in (".", "*", "~") and not syntax.is_dns_label(word):
+            yield place.warning(NOT_HONOURED, f"{word!r} is no namespace, so it has no effect", "., *, ~ or a name")
+
+
+def _distribution(resource: Resource, spec: ServiceSpec) -> Iterator[Finding]:
+    if spec.traffic_distribution == "PreferSameNode":
+        problem = "PreferSameNode has no effect: a task is a node of its own"
+        yield Place(resource.key, "spec.trafficDistribution").warning(NOT_HONOURED, problem, "write PreferClose")
+    yield from distribution_findings(resource)
+
+
 def _no_effect(place: Place, spec: ServiceSpec) -> Iterator[Finding]:
     asked = {
         "externalIPs": spec.external_ips,
         "sessionAffinity": spec.session_affinity == "ClientIP",
         "loadBalancerIP": spec.load_balancer_ip,
         "loadBalancerSourceRanges": spec.load_balancer_source_ranges,
+        "loadBalancerClass": spec.load_balancer_class,
+        "healthCheckNodePort": spec.health_check_node_port,
+        "ipFamilyPolicy": spec.ip_family_policy in ("PreferDualStack", "RequireDualStack"),
         "externalTrafficPolicy": spec.external_traffic_policy == "Local",
         "internalTrafficPolicy": spec.internal_traffic_policy == "Local",
         "publishNotReadyAddresses": spec.publish_not_ready_addresses,
-        "trafficDistribution": spec.traffic_distribution,
     }
     for field, value in asked.items():
         if value:

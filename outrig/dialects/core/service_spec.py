@@ -6,7 +6,6 @@ from pydantic import Field
 
 from outrig.dialects import syntax
 from outrig.dialects.schema import (
-    QUOTED,
     DnsLabelOrEmpty,
     Form,
     IpOrEmpty,
@@ -88,7 +87,11 @@ class ServiceSpec(Form):
     ip_family_policy: Literal["SingleStack", "PreferDualStack", "RequireDualStack"] | None = Field(
         default=None, description=NO_EFFECT
     )
-    traffic_distribution: Annotated[str, QUOTED] | None = Field(default=None, description=NO_EFFECT)
+    traffic_distribution: Literal["PreferClose", "PreferSameZone", "PreferSameNode"] | None = Field(
+        default=None,
+        description="PreferClose, PreferSameZone: callers use endpoints of their own zone first, then of their region. "
+        "Without it all endpoints are alike.",
+    )
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -111,10 +114,20 @@ class ServiceBody(Form):
 def with_defaults(body: Json) -> Json:
     """The body with what a Kubernetes server fills in, but for `clusterIP`: there is no kube-proxy to serve one."""
     spec = {field: value for field, value in body["spec"].items() if value is not None}
-    filled = {"type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster", **spec}
+    filled = {"type": "ClusterIP", "sessionAffinity": "None", **_of_type(spec), **spec}
     if "ports" in spec:
         filled["ports"] = [_port_with_defaults(port) for port in spec["ports"]]
     return {**body, "spec": filled}
+
+
+def _of_type(spec: Json) -> dict[str, Any]:
+    """What is filled in for all types but ExternalName, and for those that Kubernetes opens to the outside."""
+    type_ = spec.get("type", "ClusterIP")
+    if type_ == "ExternalName":
+        return {}
+    family = "IPv6" if ":" in str(spec.get("clusterIP", "")) else "IPv4"
+    inside = {"internalTrafficPolicy": "Cluster", "ipFamilies": [family], "ipFamilyPolicy": "SingleStack"}
+    return inside if type_ == "ClusterIP" else {**inside, "externalTrafficPolicy": "Cluster"}
 
 
 def _port_with_defaults(port: Json) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from typing import Final
 
 from outrig.dialects.istio.peer_authentication import PEER_AUTHENTICATION
+from outrig.dialects.istio.service_entry import SERVICE_ENTRY
 from outrig.dialects.istio.sidecar import SIDECAR
 from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY
 from outrig.dialects.istio.workload_group import WORKLOAD_GROUP
 from outrig.dialects.kind import Kind
 
-KINDS: Final[tuple[Kind, ...]] = (WORKLOAD_GROUP, WORKLOAD_ENTRY, SIDECAR, PEER_AUTHENTICATION)
+KINDS: Final[tuple[Kind, ...]] = (WORKLOAD_GROUP, WORKLOAD_ENTRY, SERVICE_ENTRY, SIDECAR, PEER_AUTHENTICATION)
 
-__all__ = ["KINDS", "PEER_AUTHENTICATION", "SIDECAR", "WORKLOAD_ENTRY", "WORKLOAD_GROUP"]
+__all__ = ["KINDS", "PEER_AUTHENTICATION", "SERVICE_ENTRY", "SIDECAR", "WORKLOAD_ENTRY", "WORKLOAD_GROUP"]

@@ -3,7 +3,7 @@
 What Envoy would only find when it binds, the author is told at `kubectl apply`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import product
@@ -14,19 +14,22 @@ from outrig.dialects.findings import BIND_CONFLICT, EXPOSED, RESERVED_PORT, Plac
 from outrig.dialects.istio.listeners import LOOPBACK, WILDCARDS, target_of
 from outrig.dialects.istio.sidecar_spec import EgressListener, SidecarSpec
 from outrig.errors import Finding
-from outrig.model import Address
+from outrig.model import AGENT_PORT, SOCKET, Address, OwnPort, Pipe
 
-RESERVED: Final = {9902: "the agent's readiness"}
 _OWN_ADDRESS: Final = "<workload address>"  # not known when the resource is applied, but never a loopback one
+_ISTIOS: Final = frozenset({15021, 15090})  # where Istio's own proxies answer health checks and statistics
 
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """A listening socket and the field that asks for it."""
+    """A listening socket and the field that asks for it. With port 0 `host` is a unix socket."""
 
     place: Place
     host: str
     port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}" if self.port else self.host
 
     def clashes(self, other: "Socket") -> bool:
         """Whether only one of the two can be open."""
@@ -45,17 +48,28 @@ def bind_findings(place: Place, spec: SidecarSpec) -> Iterator[Finding]:
     for inbound, outbound in product(ingress, egress):
         if inbound.clashes(outbound):
             yield _conflict(outbound, f"it overlaps {inbound.place.path}")
-    for listener in (*ingress, *egress, *apps):
-        if listener.port in RESERVED:
-            problem = f"port {listener.port} is taken by {RESERVED[listener.port]}"
-            yield listener.place.error(RESERVED_PORT, problem, "choose another port")
+    yield from _reserved((*ingress, *egress, *apps))
+    for listener, app in product(egress, apps):
+        if app.host == _OWN_ADDRESS and listener.port == app.port and not listener.clashes(app):
+            problem = f"an application that listens on all addresses would have {listener} too"
+            yield listener.place.warning(BIND_CONFLICT, problem, "let it listen on its own address only")
     for index, item in enumerate(spec.egress):
         yield from _doubtful((place / "egress")[index], item, apps)
 
 
 def _conflict(socket: Socket, why: str) -> Finding:
-    problem = f"cannot listen on {socket.host}:{socket.port}: {why}"
-    return socket.place.error(BIND_CONFLICT, problem, "give the listener another bind, for example 127.0.0.2")
+    hint = "give the listener another bind, for example 127.0.0.2" if socket.port else "choose another path"
+    return socket.place.error(BIND_CONFLICT, f"cannot listen on {socket}: {why}", hint)
+
+
+def _reserved(sockets: Iterable[Socket]) -> Iterator[Finding]:
+    for socket in sockets:
+        if socket.port == AGENT_PORT:
+            problem = f"port {AGENT_PORT} is taken by the agent's readiness"
+            yield socket.place.error(RESERVED_PORT, problem, "choose another port")
+        elif socket.port in _ISTIOS:
+            problem = f"Istio keeps port {socket.port} for its proxies; it works here, but not there"
+            yield socket.place.warning(RESERVED_PORT, problem, "choose another port, if both are to read this")
 
 
 def _doubtful(place: Place, item: EgressListener, apps: tuple[Socket, ...]) -> Iterator[Finding]:
@@ -86,7 +100,12 @@ def _egress_sockets(place: Place, spec: SidecarSpec) -> tuple[Socket, ...]:
 def _app_sockets(place: Place, spec: SidecarSpec) -> tuple[Socket, ...]:
     found = []
     for index, item in enumerate(spec.ingress):
-        target = target_of(item.default_endpoint, item.port.number)
-        if isinstance(target, Address):
-            found.append(Socket((place / "ingress")[index] / "defaultEndpoint", target.host, target.port))
+        here = (place / "ingress")[index] / "defaultEndpoint"
+        match target_of(item.default_endpoint, item.port.number):
+            case Address(host, port):
+                found.append(Socket(here, host, port))
+            case OwnPort(port):
+                found.append(Socket(here, _OWN_ADDRESS, port))
+            case Pipe(path):
+                found.append(Socket(here, f"{SOCKET}{path}", 0))
     return tuple(found)

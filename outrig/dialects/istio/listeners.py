@@ -9,12 +9,18 @@ from typing import Final
 
 from outrig.dialects import syntax
 from outrig.dialects.protocols import PROTOCOLS
-from outrig.model import Address, Import, Pipe, Protocol, Target
+from outrig.model import SOCKET, Address, Import, OwnPort, Pipe, Protocol, Target
 
 LOOPBACK: Final = "127.0.0.1"
 WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to be recognised, not to be bound
-LISTENER_PROTOCOLS: Final[Mapping[str, Protocol]] = MappingProxyType({"": Protocol.UNSPECIFIED, **PROTOCOLS})
-UNSUPPORTED_PROTOCOLS: Final = frozenset({"udp", "http_proxy"})
+HTTP_PROXY: Final = "http_proxy"  # on egress: an HTTP proxy for the application; on ingress: HTTP
+LISTENER_PROTOCOLS: Final[Mapping[str, Protocol]] = MappingProxyType(
+    {"": Protocol.UNSPECIFIED, **PROTOCOLS, HTTP_PROXY: Protocol.HTTP}
+)
+UNSUPPORTED_PROTOCOLS: Final = frozenset({"udp"})
+_ENDPOINT_HOSTS: Final[Mapping[str, str]] = MappingProxyType(
+    {"": LOOPBACK, LOOPBACK: LOOPBACK, "[::1]": "::1", "0.0.0.0": "0.0.0.0", "[::]": "::"}  # noqa: S104 - as above
+)
 _MAX_SOCKET_PATH: Final = 107  # sun_path of Linux, less its final zero
 
 
@@ -42,15 +48,25 @@ def _is_host_pattern(host: str) -> bool:
     return syntax.is_fqdn(host)
 
 
-def target_of(endpoint: str, port: int) -> Target | None:
-    """Where the application listens: `host:port` or `unix://path`. Empty: the same port on 127.0.0.1."""
+def target_of(endpoint: str, port: int) -> Target | OwnPort | None:
+    """Where the application listens: `host:port` or `unix://path`. Empty: the same port on 127.0.0.1.
+
+    A wildcard host stands for the workload's own address.
+    """
     if not endpoint:
         return Address(LOOPBACK, port)
-    if endpoint.startswith("unix://"):
-        path = endpoint.removeprefix("unix://")
-        return Pipe(path) if path[:1] in ("/", "@") and 1 < len(path) <= _MAX_SOCKET_PATH else None
+    if endpoint.startswith(SOCKET):
+        return pipe_of(endpoint)
     host, colon, number = endpoint.rpartition(":")
     target_port = syntax.port_of(number)
-    if not colon or target_port is None or host not in ("", LOOPBACK, "[::1]", "0.0.0.0", "[::]"):  # noqa: S104 - refused later
+    if not colon or target_port is None or host not in _ENDPOINT_HOSTS:
         return None
-    return Address(host.strip("[]") or LOOPBACK, target_port)
+    target = _ENDPOINT_HOSTS[host]
+    return OwnPort(target_port) if target in WILDCARDS else Address(target, target_port)
+
+
+def pipe_of(text: str) -> Pipe | None:
+    """The unix socket of `unix:///path` or `unix://@name`, if it is one that Linux can have."""
+    path = text.removeprefix(SOCKET)
+    fits = text.startswith(SOCKET) and path[:1] in ("/", "@") and 1 < len(path.encode()) <= _MAX_SOCKET_PATH
+    return Pipe(path) if fits and path.isprintable() and not path.endswith("/") else None

@@ -8,13 +8,30 @@ from typing import Final
 
 from outrig.dialects import syntax
 from outrig.dialects.columns import AGE
-from outrig.dialects.istio.listeners import LISTENER_PROTOCOLS, import_of, target_of
+from outrig.dialects.istio.connection_pool import PoolForm, pool_of
+from outrig.dialects.istio.listeners import HTTP_PROXY, LISTENER_PROTOCOLS, import_of, target_of
 from outrig.dialects.istio.precedence import Level, level_of, rank_of
 from outrig.dialects.istio.sidecar_findings import findings
-from outrig.dialects.istio.sidecar_spec import EgressListener, IngressListener, SidecarBody, SidecarSpec
+from outrig.dialects.istio.sidecar_spec import (
+    Destination,
+    EgressListener,
+    IngressListener,
+    SidecarBody,
+    SidecarSpec,
+)
 from outrig.dialects.kind import Kind, Scope
 from outrig.dialects.schema import parse
-from outrig.model import Egress, Ingress, Policy, Protocol, ProxyShape, Selector, labels_of
+from outrig.model import (
+    UNBOUNDED,
+    Egress,
+    Ingress,
+    OutboundPolicy,
+    Policy,
+    Protocol,
+    ProxyShape,
+    Selector,
+    labels_of,
+)
 from outrig.resources import Resource
 
 OWN_NAMESPACE: Final = "."  # of whichever workload the mesh-wide Sidecar applies to
@@ -23,7 +40,7 @@ OWN_NAMESPACE: Final = "."  # of whichever workload the mesh-wide Sidecar applie
 def _compile(resource: Resource, scope: Scope) -> tuple[Policy[ProxyShape], ...]:  # noqa: ARG001 - asks for nothing
     spec, namespace = parse(SidecarBody, resource).spec, resource.key.namespace
     labels = spec.workload_selector.labels if spec.workload_selector else {}
-    level = level_of(namespace, has_selector=bool(labels))
+    level = level_of(namespace, has_selector=spec.workload_selector is not None)
     mesh_wide = level is Level.MESH
     reach = Selector(None if mesh_wide else namespace, labels_of(labels))
     shape = _shape(spec, OWN_NAMESPACE if mesh_wide else namespace)
@@ -31,17 +48,34 @@ def _compile(resource: Resource, scope: Scope) -> tuple[Policy[ProxyShape], ...]
 
 
 def _shape(spec: SidecarSpec, own_namespace: str) -> ProxyShape:
-    ingress = (_ingress(item) for item in spec.ingress)
+    ingress = (_ingress(item, spec.inbound_connection_pool) for item in spec.ingress)
+    policy = spec.outbound_traffic_policy
     return ProxyShape(
         ingress=tuple(item for item in ingress if item),
         egress=tuple(_egress(item, own_namespace) for item in spec.egress),
+        outbound=OutboundPolicy(policy.mode) if policy else OutboundPolicy.REGISTRY_ONLY,
+        egress_proxy=_egress_proxy(policy.egress_proxy) if policy and policy.egress_proxy else None,
     )
 
 
-def _ingress(item: IngressListener) -> Ingress | None:
+def _egress_proxy(destination: Destination) -> tuple[str, int] | None:
+    """Its host and port; a resource of an older release may lack the latter."""
+    return (destination.host.lower().removesuffix("."), destination.port.number) if destination.port else None
+
+
+def _ingress(item: IngressListener, wider: PoolForm | None) -> Ingress | None:
+    """The pool of a listener stands in place of the one for all, it is not merged with it."""
     target = target_of(item.default_endpoint, item.port.number)
-    bind = syntax.canonical_ip(item.bind) or None
-    return Ingress(item.port.number, _protocol(item.port.protocol), target, bind) if target else None
+    if target is None:
+        return None
+    pool = item.connection_pool or wider
+    return Ingress(
+        port=item.port.number,
+        protocol=_protocol(item.port.protocol),
+        target=target,
+        bind=syntax.canonical_ip(item.bind) or None,
+        pool=pool_of(pool) if pool else UNBOUNDED,
+    )
 
 
 def _egress(item: EgressListener, own_namespace: str) -> Egress:
@@ -51,6 +85,7 @@ def _egress(item: EgressListener, own_namespace: str) -> Egress:
         port=item.port.number if item.port else None,
         bind=syntax.canonical_ip(item.bind) or None,
         protocol=_protocol(item.port.protocol if item.port else ""),
+        proxy=item.port is not None and item.port.protocol.lower() == HTTP_PROXY,
     )
 
 

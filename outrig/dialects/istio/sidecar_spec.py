@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from outrig.dialects.istio.connection_pool import PoolForm
 from outrig.dialects.schema import DnsLabelOrEmpty, Form, IpOrEmpty, Labels, Port
 
 NOT_YET: Final = "Not supported yet."
@@ -24,8 +25,8 @@ class SidecarPort(Form):
     protocol: str = Field(
         default="",
         max_length=256,
-        description="HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP, MONGO, REDIS or MYSQL. Empty on egress: what the "
-        "services on that port speak.",
+        description="HTTP, HTTP2, GRPC, GRPC-WEB, HTTP_PROXY, HTTPS, TLS, TCP, MONGO, REDIS or MYSQL. Empty on egress: "
+        "what the services on that port speak.",
     )
     name: DnsLabelOrEmpty = Field(default="", description="Name of the port.")
     target_port: AnyPort = Field(default=0, description="Deprecated; refused unless 0.")
@@ -38,10 +39,14 @@ class IngressListener(Form):
     bind: IpOrEmpty = Field(default="", description="Address to listen on; empty means the workload's own.")
     capture_mode: CaptureMode = Field(default="DEFAULT", description="IPTABLES is refused: there are none.")
     default_endpoint: str = Field(
-        default="", description="Where the application listens: 127.0.0.1:PORT, [::1]:PORT or unix:///PATH."
+        default="",
+        description="Where the application listens: 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT (the workload's own "
+        "address), unix:///PATH or unix://@NAME.",
     )
     tls: dict[str, Any] | None = Field(default=None, description=NOT_YET)
-    connection_pool: dict[str, Any] | None = Field(default=None, description="Has no effect yet.")
+    connection_pool: PoolForm | None = Field(
+        default=None, description="Bounds on what the application is given, in place of inboundConnectionPool."
+    )
 
 
 class EgressListener(Form):
@@ -50,7 +55,11 @@ class EgressListener(Form):
     port: SidecarPort | None = Field(
         default=None, description="Port to listen on; without it one listener for each port of the services."
     )
-    bind: str = Field(default="", max_length=256, description="IP address to listen on; empty means 127.0.0.1.")
+    bind: str = Field(
+        default="",
+        max_length=256,
+        description="IP address to listen on; empty means 127.0.0.1. With port 0: unix:///PATH or unix://@NAME.",
+    )
     capture_mode: CaptureMode = Field(default="DEFAULT", description="IPTABLES is refused: there are none.")
     hosts: list[str] = Field(
         min_length=1,
@@ -76,9 +85,11 @@ class OutboundTrafficPolicy(Form):
     """What becomes of calls to hosts that nobody knows."""
 
     mode: Literal["REGISTRY_ONLY", "ALLOW_ANY"] = Field(
-        default="REGISTRY_ONLY", description="REGISTRY_ONLY: answered 502. ALLOW_ANY: has no effect without iptables."
+        default="REGISTRY_ONLY", description="REGISTRY_ONLY: answered 502. ALLOW_ANY: the same without egressProxy."
     )
-    egress_proxy: Destination | None = Field(default=None, description=NOT_YET)
+    egress_proxy: Destination | None = Field(
+        default=None, description="With ALLOW_ANY: the service that takes requests for unknown hosts."
+    )
 
 
 class SidecarSpec(Form):
@@ -89,7 +100,9 @@ class SidecarSpec(Form):
     )
     ingress: list[IngressListener] = Field(default=[], description="Ports on which the proxies receive calls.")
     egress: list[EgressListener] = Field(default=[], description="Addresses on which the proxies take calls.")
-    inbound_connection_pool: dict[str, Any] | None = Field(default=None, description="Has no effect yet.")
+    inbound_connection_pool: PoolForm | None = Field(
+        default=None, description="Bounds on what the application is given, for ingress without connectionPool."
+    )
     outbound_traffic_policy: OutboundTrafficPolicy | None = Field(
         default=None, description="What becomes of calls to unknown hosts; without it they are answered 502."
     )
