@@ -6,7 +6,7 @@ KUBECTLS := 1.36.3 1.37.1
 KUBECTL_NEWEST := 1.37.1
 READY := .venv/.ready
 
-.PHONY: setup check test demo lock format sizes clean
+.PHONY: setup check test demo zero-drop lock format sizes clean
 
 setup: $(READY)
 
@@ -15,8 +15,8 @@ $(READY): requirements/all.txt pyproject.toml scripts/setup
 	@touch $@
 
 check: setup  ## layers, types, lint, fast tests: under 90 seconds
-	@$(BIN)/ruff format --check --quiet outrig tests demo examples scripts
-	@$(BIN)/ruff check --quiet outrig tests demo examples scripts
+	@$(BIN)/ruff format --check --quiet outrig tests demo bench examples scripts
+	@$(BIN)/ruff check --quiet outrig tests demo bench examples scripts
 	@$(BIN)/lint-imports --no-cache > .venv/imports.log || (cat .venv/imports.log; exit 1)
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -n 2 -m "not slow" tests/unit tests/contract tests/property tests/attacks tests/golden
@@ -24,15 +24,18 @@ check: setup  ## layers, types, lint, fast tests: under 90 seconds
 test: setup  ## everything, with the real Envoy, kubectl and aws
 	@$(BIN)/pytest -q -n 2 --dist loadfile -rs --durations 5 tests
 
-demo: setup  ## the guide, played on an ECS of this machine
+demo: setup  ## the guide and the whole of Bookinfo, played on an ECS of this machine
 	@$(BIN)/python -m demo
+
+zero-drop: setup  ## every kind of change under load; writes docs/zero-drop.md
+	@$(BIN)/python -m bench.zero_drop
 
 lock:  ## renew requirements/*.txt: exact versions and hashes, no addresses
 	@scripts/lock "$(PYTHON)" $(KUBECTLS)
 
 format: setup
-	@$(BIN)/ruff format outrig tests demo examples
-	@$(BIN)/ruff check --fix outrig tests demo examples
+	@$(BIN)/ruff format outrig tests demo bench examples
+	@$(BIN)/ruff check --fix outrig tests demo bench examples
 
 sizes: setup  ## the longest functions and files
 	@$(BIN)/python scripts/sizes.py

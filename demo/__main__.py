@@ -4,8 +4,9 @@ import signal
 import sys
 import time
 
+from demo.programme import STEPS
 from demo.stage import Stage, StageLost, StepFailed, open_stage
-from demo.steps import STEPS, Step
+from demo.steps import Step
 from outrig.errors import OutrigError
 
 SETTING = 2  # so many steps set the stage for all others
@@ -46,7 +47,7 @@ def main() -> int:
     """Play; a SIGTERM ends it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
-    print(f"the guide in {len(STEPS)} steps, about a minute and a half\n", flush=True)
+    print(f"the guide in {len(STEPS)} steps, about two minutes\n", flush=True)
     try:
         with open_stage() as stage:
             outcomes = play_all(stage)

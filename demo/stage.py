@@ -23,7 +23,8 @@ from outrig.local.client import LocalEcs
 from outrig.local.surroundings import neutral
 
 ROOT = Path(__file__).parent.parent
-EXAMPLE = ROOT / "examples" / "bookinfo-ratings"
+EXAMPLE = ROOT / "examples" / "bookinfo-ratings"  # the guide's own documents
+BOOKINFO = ROOT / "examples" / "bookinfo"  # and what makes Bookinfo whole
 BIN = Path(sys.executable).parent
 T = TypeVar("T")
 
@@ -74,6 +75,7 @@ class Stage:
             "KUBECONFIG": str(self.directory / "kubeconfig"),
             "ONBOARDING_ENDPOINT_HOST": "10.7.0.10",
             "ONBOARDING_ROOT_CERTS": str(control_plane / "onboarding-root.pem"),
+            "SUBNETS": "subnet-bookinfo-a,subnet-bookinfo-b",
         }
 
     def inside(self, task: str, *command: str, container: str | None = None, ok: bool = True) -> str:
@@ -88,6 +90,7 @@ class Stage:
         return Running(
             subprocess.Popen(
                 [BIN / "outrig", "local", "exec", task, "--dir", str(self.state), "--", *command],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -141,7 +144,7 @@ class Running:
         self.process = process
 
     def result(self) -> str:
-        """What it printed, when it is done."""
+        """What it printed; its standard input ends now, which is how some commands know that they are done."""
         printed, _ = self.process.communicate(timeout=120)
         if self.process.returncode:
             raise StepFailed(printed)
@@ -149,8 +152,8 @@ class Running:
 
 
 def scene(directory: Path) -> Path:
-    """The example's scene, without its steps (the demo plays them) and with short-lived certificates."""
-    text = (EXAMPLE / "scene.yaml").read_text(encoding="utf-8").replace("${SCENE}", str(EXAMPLE))
+    """Bookinfo's scene, without its steps (the demo plays them) and with short-lived certificates."""
+    text = (BOOKINFO / "scene.yaml").read_text(encoding="utf-8").replace("${SCENE}", str(BOOKINFO))
     document = yaml.safe_load(text)
     document["steps"], document["try"] = [], []
     document["instances"]["control-plane"]["environment"]["OUTRIG_CERTIFICATE_LIFETIME"] = "60s"

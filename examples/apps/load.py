@@ -5,8 +5,8 @@ usage: load.py [--protocol h1|h1-close|h2|grpc|tcp] --rate PER_SECOND --seconds 
 Open loop: call number n is due at n/rate, whatever became of those before it; a late answer does not hold back the
 next call. A good call to a page is status 200 without the text of `--reject`; a gRPC stream or a TCP connection is good
 if all it sent for `--hold` seconds came back in order.
-Prints one JSON line: sent, ok, failed, by kind of failure, the longest pause between two good answers, and how late
-the latest call was begun.
+Prints `calling` once it does, and in the end one JSON line: sent, ok, failed, by kind of failure, the longest pause
+between two good answers, and how late the latest call was begun.
 """
 
 import argparse
@@ -95,6 +95,7 @@ def main() -> None:
     for worker in workers:
         due.put(None)
         worker.start()
+    print("calling", flush=True)
     if options.until_stdin_ends:
         sys.stdin.read()
         forget(due)

@@ -6,6 +6,7 @@ import typer
 
 from outrig import __version__
 from outrig.cli import control_plane
+from outrig.cli.why import why
 from outrig.errors import OutrigError
 from outrig.local import commands as local
 
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(control_plane.app, name="cp", help="The control plane.")
 app.add_typer(local.app, name="local", help="ECS on this machine.")
+app.command("why")(why)
 
 
 @app.command(
@@ -24,6 +26,15 @@ app.add_typer(local.app, name="local", help="ECS on this machine.")
 )
 def agent() -> None:
     """Shown in the help only; `outrig.__main__` runs it without loading this module."""
+
+
+@app.command(
+    "app-entrypoint",
+    help="Runs an application that is to outlive the drain: `outrig app-entrypoint -- COMMAND`.",
+    context_settings={"ignore_unknown_options": True},
+)
+def app_entrypoint() -> None:
+    """Shown in the help only, as `agent` is."""
 
 
 @app.command()

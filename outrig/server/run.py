@@ -18,16 +18,22 @@ from outrig.admission.admission import Admission
 from outrig.api.agents.join import join_routes
 from outrig.api.agents.stream import AgentStream
 from outrig.api.kube.app import kube_app
+from outrig.api.kube.callers import Authenticate
+from outrig.api.operator.why import why_route
 from outrig.attest.attestor import open_attestor
 from outrig.attest.endings import open_endings
+from outrig.attest.tokens import TokenAttestor
 from outrig.ca.authorities import Authorities, open_authorities
+from outrig.control.bans import Bans
 from outrig.control.doubts import Doubts
 from outrig.control.following import follow
 from outrig.control.hub import Hub
 from outrig.control.reaper import Graces, Reaper
 from outrig.control.registry import Place, Registry
 from outrig.control.sessions import Sessions
-from outrig.control.status import Verdicts
+from outrig.control.status import utc_now
+from outrig.control.verdicts import Verdicts
+from outrig.control.witness import Witness
 from outrig.control.world import World
 from outrig.kit.tasks import Loop, running
 from outrig.model import Trust
@@ -37,6 +43,7 @@ from outrig.server.certificates import ServerCertificate
 from outrig.server.diagnostics import Gauges, Readiness, diagnostics_app
 from outrig.server.files import DataDir, api_url, server_hosts
 from outrig.server.first_start import write_defaults
+from outrig.server.issuers import read_issuers
 from outrig.server.kinds import FOLLOWED, KINDS
 from outrig.server.ports import Apps, open_ports, ports_of
 from outrig.server.pruning import prune
@@ -56,9 +63,11 @@ class Plane:
     authorities: Authorities
     certificate: ServerCertificate
     sessions: Sessions
+    world: World
     hub: Hub
     xds: XdsServer
     registry: Registry
+    tokens: TokenAttestor
     loops: tuple[Loop, ...]
 
 
@@ -99,12 +108,14 @@ def _plane(settings: Settings, store: Store, authorities: Authorities, certifica
     reaper = Reaper(store, _graces(settings), tasks=open_endings(attest_settings(settings)))
     world = _world(authorities)
     bursts, doubts = follow(store, Query(kinds=FOLLOWED)), Doubts(world, verdicts.note_findings)
-    hub = Hub(world, bursts, on_verdict=verdicts.note, on_dirty=doubts.look)
+    hub = Hub(world, bursts, on_verdict=verdicts.note, on_presence=verdicts.note_presence, on_dirty=doubts.look)
     address = xds_address(settings)
     xds = XdsServer(hub, certificate.credentials, identify=sessions.identify, address=address)
     registry = Registry(store, hub, reaper=reaper, place=_place(settings), end_proxy=xds.end)
+    tokens = TokenAttestor(read_issuers(settings.jwt_issuers))
     loops = (hub.run(), verdicts.run(), reaper.run(), registry.run(), prune(store), xds.run(), certificate.run())
-    return Plane(store, authorities, certificate, sessions, hub, xds, registry, loops)
+    joining = (tokens.run(utc_now), Bans(store, registry).run())
+    return Plane(store, authorities, certificate, sessions, world, hub, xds, registry, tokens, (*loops, *joining))
 
 
 async def _apps(
@@ -113,13 +124,21 @@ async def _apps(
     attestor = open_attestor(attest_settings(settings))
     stack.push_async_callback(attestor.close)
     known = admission_settings(settings, xds_port=xds_port)
-    admission = Admission(known, store=plane.store, attestor=attestor, authorities=plane.authorities)
+    admission = Admission(
+        known, store=plane.store, attestor=attestor, tokens=plane.tokens, authorities=plane.authorities
+    )
     agents = [*join_routes(admission), AgentStream(plane.registry, plane.sessions.identify).route()]
     return Apps(
         agents=Starlette(routes=agents),
-        api=kube_app(plane.store, KINDS, authenticator(settings, data)),
+        api=_api(plane, authenticator(settings, data)),
         diagnostics=diagnostics_app(is_ready=ready, gauges=_gauges(plane)),
     )
+
+
+def _api(plane: Plane, authenticate: Authenticate) -> Starlette:
+    """What operators ask first: the rest of all paths is kubectl's."""
+    why = why_route(Witness(plane.store, plane.world, plane.hub.nacks), authenticate)
+    return Starlette(routes=[why, *kube_app(plane.store, KINDS, authenticate).routes])
 
 
 def _gauges(plane: Plane) -> Gauges:

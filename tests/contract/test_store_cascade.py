@@ -110,3 +110,17 @@ async def test_what_is_missing_or_changed_is_refused_before_anything_goes(store:
     with pytest.raises(Conflict):
         await delete_all(store, key("a"), revision=99)
     assert await names(store) == ["a", "b"]
+
+
+async def test_a_deletion_that_is_cut_short_takes_nothing_so_that_there_are_no_orphans(store: Store) -> None:
+    await grow(store, a="", b="a", c="b")
+
+    async def delete_and_die() -> None:
+        async with store.transaction() as tx:
+            await delete_with_dependents(tx, key("a"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await delete_and_die()
+    assert await names(store) == ["a", "b", "c"]
+    assert await delete_all(store, key("a")) == ["a", "b", "c"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -216,9 +217,14 @@ def settled(look: Callable[[], str]) -> str:
 
 
 @contextmanager
-def open_guide(directory: Path, settings: Mapping[str, str]) -> Iterator[Guide]:
-    """The scene with the guide's documents applied and an empty cluster. `settings`: OUTRIG_* of the control plane."""
-    with lab(_scene(directory, settings), directory / "ecs") as found:
+def open_guide(
+    directory: Path, settings: Mapping[str, str], instances: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Guide]:
+    """The scene with the guide's documents applied and an empty cluster.
+
+    `settings`: OUTRIG_* of the control plane. `instances`: further ones, as in a scene's file.
+    """
+    with lab(_scene(directory, settings, instances), directory / "ecs") as found:
         kubeconfig = found.directory / "control-plane" / "kubeconfig"
         found.directory.joinpath("kubeconfig").write_text(kubeconfig.read_text(encoding="utf-8"), encoding="utf-8")
         guide = Guide(found)
@@ -233,13 +239,14 @@ def open_guide(directory: Path, settings: Mapping[str, str]) -> Iterator[Guide]:
         yield guide
 
 
-def _scene(directory: Path, settings: Mapping[str, str]) -> Path:
-    """The example's scene without its steps."""
+def _scene(directory: Path, settings: Mapping[str, str], instances: Mapping[str, Any]) -> Path:
+    """The example's scene without its steps, with further instances."""
     text = (EXAMPLE / "scene.yaml").read_text(encoding="utf-8").replace("${SCENE}", str(EXAMPLE))
     document = yaml.safe_load(text)
     document["steps"], document["try"] = [], []
+    document["instances"] |= instances
     document["instances"]["control-plane"]["environment"] |= settings
     made = directory / "scene"
-    made.mkdir(parents=True)
+    made.mkdir(parents=True, exist_ok=True)
     (made / "scene.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     return made

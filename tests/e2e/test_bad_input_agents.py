@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from outrig.agent.configuration import Endpoint, Onboarding
 from outrig.agent.control_plane import ControlPlane as Connection
+from outrig.agent.identity import TaskIdentity
 from outrig.agent.joining import Joiner
 from outrig.agent.setup import TaskAddress
 from outrig.ca.authority import new_authority
@@ -123,7 +124,7 @@ def test_every_field_of_a_join_is_checked(member: Member, aws: AwsServer, role: 
 def test_an_answer_to_a_challenge_counts_once(member: Member, aws: AwsServer, role: str) -> None:
     request = join_request(member.plane, aws.task(role), Caller())
     assert post_join(member.plane, request).status == 200
-    assert "aws.nonce: is unknown, used or expired" in refused(post_join(member.plane, request), 403)
+    assert "nonce: is unknown, used or expired" in refused(post_join(member.plane, request), 403)
 
 
 def upgraded(member: Member) -> ssl.SSLSocket:
@@ -295,7 +296,7 @@ class Agent:
             connection,
             Onboarding(endpoint, "bookinfo", self.group),
             key=ec.generate_private_key(ec.SECP256R1()),
-            task=TaskAddress(f"{self.url}/v4/c", "/creds", self.url),
+            identity=TaskIdentity(TaskAddress(f"{self.url}/v4/c", "/creds", self.url)),
             envoy_version="1.40.0",
         )
         joiner.clock = clock

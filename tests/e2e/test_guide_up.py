@@ -1,58 +1,21 @@
 """`outrig local up examples/bookinfo-ratings`, as somebody who has read the README does it."""
 
 import json
-import os
 import re
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.guide import BIN, EXAMPLE
+from tests.e2e.guide import EXAMPLE
+from tests.e2e.shell import Shell, blocks, brought_up
 from tests.fixtures.local.lab import alive, processes_of
 
 pytestmark = pytest.mark.slow
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """A shell like that of a user, without our programs on its PATH."""
-
-    directory: Path
-
-    def run(self, text: str) -> "subprocess.CompletedProcess[str]":
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "KUBECONFIG"))}
-        here = kept | {"PATH": "/usr/bin:/bin", "HOME": str(self.directory.parent / "home")}
-        return subprocess.run(
-            ["bash", "-c", text], capture_output=True, text=True, env=here, cwd=self.directory.parent, check=False
-        )
-
-
-@contextmanager
-def brought_up(shell: Shell) -> Iterator[str]:
-    """What `up` prints, while the scene runs."""
-    started = shell.run(f"{BIN}/outrig local up {EXAMPLE} --dir {shell.directory}")
-    try:
-        assert (started.returncode, started.stderr) == (0, "")
-        yield started.stdout
-    finally:
-        shell.run(f"{BIN}/outrig local down --dir {shell.directory}")
-
-
-def blocks(printed: str) -> tuple[list[str], list[str], str]:
-    """The exports, the commands worth trying, and how to end it."""
-    _, _, after = printed.partition("\nin your shell:\n")
-    exports, _, after = after.partition("worth trying:\n")
-    commands, _, end = after.partition("end it: ")
-    return exports.splitlines(), [line.strip() for line in commands.splitlines()], end.strip()
-
-
 def test_up_prints_commands_that_work_as_they_stand_and_down_leaves_only_logs(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "state")
-    with brought_up(shell) as printed:
+    with brought_up(shell, EXAMPLE) as printed:
         exports, commands, end = blocks(printed)
         unset, *exports = exports
         assert unset == "  unset AWS_PROFILE AWS_SESSION_TOKEN AWS_SECURITY_TOKEN"

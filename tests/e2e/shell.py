@@ -1,0 +1,43 @@
+"""A person at a shell who brings an example up and types what it prints."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.guide import BIN
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """A shell like that of a user, without our programs on its PATH."""
+
+    directory: Path
+
+    def run(self, text: str) -> "subprocess.CompletedProcess[str]":
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "KUBECONFIG"))}
+        here = kept | {"PATH": "/usr/bin:/bin", "HOME": str(self.directory.parent / "home")}
+        return subprocess.run(
+            ["bash", "-c", text], capture_output=True, text=True, env=here, cwd=self.directory.parent, check=False
+        )
+
+
+@contextmanager
+def brought_up(shell: Shell, example: Path) -> Iterator[str]:
+    """What `up` prints, while the scene of an example runs."""
+    started = shell.run(f"{BIN}/outrig local up {example} --dir {shell.directory}")
+    try:
+        assert (started.returncode, started.stderr) == (0, "")
+        yield started.stdout
+    finally:
+        shell.run(f"{BIN}/outrig local down --dir {shell.directory}")
+
+
+def blocks(printed: str) -> tuple[list[str], list[str], str]:
+    """The exports, the commands worth trying, and how to end it."""
+    _, _, after = printed.partition("\nin your shell:\n")
+    exports, _, after = after.partition("worth trying:\n")
+    commands, _, end = after.partition("end it: ")
+    return exports.splitlines(), [line.strip() for line in commands.splitlines()], end.strip()
