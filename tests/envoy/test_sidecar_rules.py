@@ -245,11 +245,16 @@ async def pooled(scene: Scene, protocol: str = "HTTP", **pool: Any) -> AsyncIter
 
 async def test_one_request_waits_for_the_one_connection_and_the_next_is_refused(scene: Scene) -> None:
     async with pooled(scene, tcp={"maxConnections": 1}, http={"http1MaxPendingRequests": 1}) as (slow, bind):
-        calls = [asyncio.create_task(get(f"http://{bind}:{scene.port}/{n}", "app")) for n in range(5)]
+        calls = [asyncio.create_task(get(f"http://{bind}:{scene.port}/0", "app"))]
+
+        async def under_way() -> bool:
+            return slow.requests == 1
 
         async def refused() -> bool:
-            return sum(call.done() for call in calls) == 3
+            return sum(call.done() for call in calls) >= 3
 
+        await until(under_way)  # until then it would be the one that waits
+        calls += [asyncio.create_task(get(f"http://{bind}:{scene.port}/{n}", "app")) for n in range(1, 5)]
         await until(refused)
         assert [call.result().status_code for call in calls if call.done()] == [503, 503, 503]
         slow.go.set()
