@@ -22,7 +22,7 @@ check: setup  ## layers, types, lint, fast tests: under 90 seconds
 	@$(BIN)/pytest -q -n 2 -m "not slow" tests/unit tests/contract tests/property tests/attacks tests/golden
 
 test: setup  ## everything, with the real Envoy, kubectl and aws
-	@$(BIN)/pytest -q -n 2 --dist loadfile -rs --durations 5 tests
+	@$(BIN)/pytest -q -n 3 --dist loadfile -rs --durations 5 tests
 
 demo: setup  ## the guide and the whole of Bookinfo, played on an ECS of this machine
 	@$(BIN)/python -m demo
