@@ -4,16 +4,16 @@ Equal refusals count up one Event. A caller that has not shown who it is can cau
 and nobody can cause more of them than the settings allow. Failing to write one never changes the answer to the join.
 """
 
-import hashlib
 import logging
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from outrig.admission.rate import Buckets
 from outrig.admission.refusals import CsrRefused, LabelRefused, Refused
 from outrig.admission.settings import AdmissionSettings
 from outrig.attest.refusals import NoCredentials
+from outrig.dialects.core.event import event_key, event_time, warning_event
 from outrig.errors import OutrigError
 from outrig.resources import Json, Key, Resource
 from outrig.store.protocol import Query, Store, Transaction
@@ -52,7 +52,7 @@ class Denials:
     async def _write(self, tx: Transaction, group: Key, refused: Refused, *, who: str, now: datetime) -> None:
         if not await tx.get(Key("", "Namespace", "", "", group.namespace)):
             return
-        involved, key = await tx.get(group), _key(group, refused, who=who)
+        involved, key = await tx.get(group), event_key(group, refused.code, who)
         before = await tx.get(key)
         body = _body(group, refused, uid=involved.uid if involved else "", now=now)
         if before is None:
@@ -66,35 +66,11 @@ class Denials:
 async def _forget(tx: Transaction, namespace: str, *, before: datetime) -> None:
     for event in await tx.list(Query(kinds=(("", "Event"),), namespace=namespace)):
         last_seen = str(event.body.get("lastTimestamp") or "")
-        if event.body.get("reason") == REASON and last_seen < _time(before):
+        if event.body.get("reason") == REASON and last_seen < event_time(before):
             await tx.delete(event.key)
-
-
-def _key(group: Key, refused: Refused, *, who: str) -> Key:
-    digest = hashlib.sha256("\n".join((group.name, refused.code, who)).encode()).hexdigest()
-    return Key("", "Event", "", group.namespace, f"{group.name[:200].rstrip('-.')}.{digest[:16]}")
 
 
 def _body(group: Key, refused: Refused, *, uid: str, now: datetime) -> Json:
     notes = "; ".join(note for note in (refused.detail, refused.hint) if note)
-    return {
-        "involvedObject": {
-            "apiVersion": f"{group.group}/v1",
-            "kind": group.kind,
-            "namespace": group.namespace,
-            "name": group.name,
-            "uid": uid,
-        },
-        "reason": REASON,
-        "message": f"{refused.code} {refused.reason}{f' ({notes})' if notes else ''} [{refused.reference}]",
-        "type": "Warning",
-        "source": {"component": "outrig"},
-        "reportingComponent": "outrig",
-        "count": 1,
-        "firstTimestamp": _time(now),
-        "lastTimestamp": _time(now),
-    }
-
-
-def _time(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    message = f"{refused.code} {refused.reason}{f' ({notes})' if notes else ''} [{refused.reference}]"
+    return warning_event(group, uid=uid, reason=REASON, message=message, now=now)

@@ -8,10 +8,9 @@ A proxy that is away for a moment keeps its verdict: it serves on with what it a
 """
 
 import asyncio
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -19,10 +18,10 @@ import structlog
 from outrig.control.sessions import registration_key
 from outrig.control.status import Clock, change_workload, utc_now
 from outrig.dialects.conditions import PROGRAMMED, Condition, condition_of, with_condition
-from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY
+from outrig.dialects.core.event import event_key, event_time, warning_event
 from outrig.errors import Finding
 from outrig.kit.aio import jittered_backoff
-from outrig.resources import Json, Key, Resource
+from outrig.resources import Resource
 from outrig.snapshot import ProxyId
 from outrig.store.protocol import Conflict, Store, Unavailable
 from outrig.xds.subscription import Rejection
@@ -100,13 +99,14 @@ class Verdicts:
 
     async def _tell(self, about: Resource, condition: Condition, now: datetime) -> None:
         """An Event about the workload; the same problem again counts it up."""
-        key = _event_key(about.key, condition)
+        key = event_key(about.key, condition.reason, condition.message)
         async with self._store.transaction() as tx:
             before = await tx.get(key)
             if before is None:
-                await tx.create(Resource(key, body=_event(about, condition, now=now)))
+                told = {"reason": condition.reason, "message": condition.message}
+                await tx.create(Resource(key, body=warning_event(about.key, uid=about.uid, **told, now=now)))
                 return
-            again = {"count": int(before.body.get("count", 1)) + 1, "lastTimestamp": _text(now)}
+            again = {"count": int(before.body.get("count", 1)) + 1, "lastTimestamp": event_time(now)}
             await tx.update(replace(before, body={**before.body, **again}))
 
 
@@ -120,32 +120,3 @@ def _with(resource: Resource, condition: Condition, now: datetime) -> Resource:
 
 def _joined(lines: Iterable[str]) -> str:
     return " ".join("; ".join(lines).split())[:_LONGEST]
-
-
-def _event_key(about: Key, condition: Condition) -> Key:
-    digest = hashlib.sha256("\n".join((condition.reason, about.name, condition.message)).encode()).hexdigest()
-    return Key("", "Event", "", about.namespace, f"{about.name[:200].rstrip('-.')}.{digest[:16]}")
-
-
-def _event(entry: Resource, condition: Condition, *, now: datetime) -> Json:
-    return {
-        "involvedObject": {
-            "apiVersion": f"{WORKLOAD_ENTRY.group}/{WORKLOAD_ENTRY.versions[0]}",
-            "kind": entry.key.kind,
-            "namespace": entry.key.namespace,
-            "name": entry.key.name,
-            "uid": entry.uid,
-        },
-        "reason": condition.reason,
-        "message": condition.message,
-        "type": "Warning",
-        "source": {"component": "outrig"},
-        "reportingComponent": "outrig",
-        "count": 1,
-        "firstTimestamp": _text(now),
-        "lastTimestamp": _text(now),
-    }
-
-
-def _text(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

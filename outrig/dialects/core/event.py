@@ -1,5 +1,7 @@
 """Event (core/v1): what happened to a resource, for people. The control plane writes them; nothing reads them back."""
 
+import hashlib
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -7,7 +9,7 @@ from pydantic import Field
 from outrig.dialects.core.service_account import ObjectReference
 from outrig.dialects.kind import Column, Kind
 from outrig.dialects.schema import Form
-from outrig.resources import Resource
+from outrig.resources import Json, Key, Resource
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -97,3 +99,35 @@ EVENT: Final = Kind(
         Column("Count", _count, kind="integer", description="How often it happened", priority=1),
     ),
 )
+
+
+def event_key(about: Key, *what: str) -> Key:
+    """The key of the Event that says `what` about a resource: the same for the same, so that it is counted up."""
+    digest = hashlib.sha256("\n".join((about.name, *what)).encode()).hexdigest()
+    return Key("", "Event", "", about.namespace, f"{about.name[:200].rstrip('-.')}.{digest[:16]}")
+
+
+def warning_event(about: Key, *, uid: str, reason: str, message: str, now: datetime) -> Json:
+    """The body of a warning about a resource (of an API group whose version is v1), seen once."""
+    return {
+        "involvedObject": {
+            "apiVersion": f"{about.group}/v1",
+            "kind": about.kind,
+            "namespace": about.namespace,
+            "name": about.name,
+            "uid": uid,
+        },
+        "reason": reason,
+        "message": message,
+        "type": "Warning",
+        "source": {"component": "outrig"},
+        "reportingComponent": "outrig",
+        "count": 1,
+        "firstTimestamp": event_time(now),
+        "lastTimestamp": event_time(now),
+    }
+
+
+def event_time(when: datetime) -> str:
+    """A time as Events have it."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
