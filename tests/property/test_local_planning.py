@@ -86,15 +86,21 @@ def a_world(desired: int, percentages: tuple[int, int]) -> World:
     return World(service)
 
 
+def after(events: list[tuple[str, int]], desired: int, percentages: tuple[int, int]) -> World:
+    """A world to which all that has happened, with a step of the plan before each; the step itself checks bounds."""
+    world = a_world(desired, percentages)
+    for event, number in events:
+        world.step()
+        world.happen(event, number)
+    return world
+
+
 @settings(deadline=None)
 @given(st.integers(0, 7), PERCENTAGES, EVENTS)
 def test_a_plan_never_goes_below_the_minimum_or_above_the_maximum(
     desired: int, percentages: tuple[int, int], events: list[tuple[str, int]]
 ) -> None:
-    world = a_world(desired, percentages)
-    for event, number in events:
-        world.step()
-        world.happen(event, number)
+    after(events, desired, percentages)  # every step of the way asserts both
 
 
 def settle_down(world: World) -> None:
@@ -113,10 +119,7 @@ def settle_down(world: World) -> None:
 def test_once_tasks_become_healthy_only_as_many_as_wanted_of_the_newest_deployment_remain(
     desired: int, percentages: tuple[int, int], events: list[tuple[str, int]]
 ) -> None:
-    world = a_world(desired, percentages)
-    for event, number in events:
-        world.step()
-        world.happen(event, number)
+    world = after(events, desired, percentages)
     service = world.service
     if minimum_serving(service) >= service.desired * service.maximum_percent // 100 > 0:
         return  # such percentages let nothing be replaced: the plan says so, which the next test shows
