@@ -90,6 +90,7 @@ async def test_a_resource_that_leaves_or_enters_a_selection_is_seen(store: Store
     assert [query.fits(change.resource) for change in changes] == [True, False, True, True]
 
 
+@pytest.mark.slow
 async def test_a_batch_may_be_longer_than_a_page_of_the_log(store: Store) -> None:
     await create(store, *(resource(str(number)) for number in range(1_200)))
     async with collecting(store) as watcher:
@@ -99,6 +100,7 @@ async def test_a_batch_may_be_longer_than_a_page_of_the_log(store: Store) -> Non
     assert [change.revision for change in changes] == list(range(1, 2_501))
 
 
+@pytest.mark.slow
 async def test_a_watcher_slower_than_the_changes_misses_none(store: Store) -> None:
     await create(store, resource("first"))
     async with asyncio.timeout(30), aclosing(store.watch(Query(), 0)) as batches:

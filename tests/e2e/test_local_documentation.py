@@ -20,8 +20,10 @@ def test_the_example_of_the_documentation_works_and_logs_are_read_after_the_emul
     (tmp_path / "web.json").write_text(definition, encoding="utf-8")
     with lab(tmp_path, directory) as short:
         prepare(short)
-        containers = [{"name": name, "image": "shell", "command": [f"echo {name}"]} for name in ("app", "side")]
-        task = short.run_task(short.register("brief", *containers))["taskArn"].rpartition("/")[2]
+        side = {"name": "side", "image": "shell", "command": ["echo side"], "essential": False}
+        first = [{"containerName": "side", "condition": "SUCCESS"}]  # the end of the essential one ends the task
+        app = {"name": "app", "image": "shell", "command": ["echo app"], "dependsOn": first}
+        task = short.run_task(short.register("brief", app, side))["taskArn"].rpartition("/")[2]
         short.create_service("steady", short.register("steady", {**SLEEPER, "command": ["echo up; sleep 600"]}), 1)
         environment = short.stage.step_environment()
         ran = subprocess.run(

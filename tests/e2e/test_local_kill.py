@@ -132,7 +132,10 @@ def test_ctrl_c_ends_a_scene_and_waits_for_its_end(tmp_path: Path) -> None:
         assert command.stdout is not None
         assert any(b"Ctrl-C ends it" in line for line in command.stdout)
         command.send_signal(signal.SIGINT)
-        command.wait()
+        try:
+            command.wait(timeout=60)
+        finally:
+            command.kill()
         assert not processes_of(directory)
     assert command.returncode == 130
 

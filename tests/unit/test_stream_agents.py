@@ -285,6 +285,7 @@ async def test_a_wrong_report_closes_the_stream_and_changes_nothing(
     assert condition_of(entry.status, READY) is None
 
 
+@pytest.mark.slow
 async def test_a_stream_ends_with_its_certificate(store: MemoryStore, tmp_path: Path) -> None:
     session = await register(store)
     async with port(tmp_path, store=store) as opened:

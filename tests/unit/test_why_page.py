@@ -17,6 +17,7 @@ EXAMPLE = re.compile(r"```console\n\$ outrig (why .*)\n((?:.*\n)*?)```\n")
 WIDTH = 100
 
 
+@pytest.mark.slow
 async def test_every_example_of_the_page_is_answered_as_shown(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     shown = PAGE.read_text(encoding="utf-8")
     async with asking(tmp_path, *bookinfo()) as api:
