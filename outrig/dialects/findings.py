@@ -20,6 +20,7 @@ SELECTS_NOTHING: Final = "OUT311"
 SELECTS_ALL: Final = "OUT312"
 EXPOSED: Final = "OUT313"
 BAD_NAME: Final = "OUT314"
+RIVAL: Final = "OUT315"
 
 
 @dataclass(frozen=True, slots=True)

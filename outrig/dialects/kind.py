@@ -3,7 +3,7 @@
 All functions of a kind are pure. The API server and `compile` know kinds only through this.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -53,6 +53,7 @@ class Kind:
     `versions`: the served API versions, preferred (and storage) first; all have the same schema. `schema` describes
     the body: every top-level field but apiVersion, kind, metadata, status. `default` fills in what a user may leave
     out (body in, body out) and `findings` judges what the schema cannot; both get only bodies that fit the schema.
+    `rivals` judges a resource beside the others of its kind and namespace; None: there is nothing to say of them.
     `columns` are those after NAME, which the API server itself puts first. `system`: made by the control plane only;
     users may read and delete.
     """
@@ -72,4 +73,5 @@ class Kind:
     columns: tuple[Column, ...] = ()
     default: Callable[[Json], Json] = field(default=lambda body: body)
     findings: Callable[[Resource], tuple[Finding, ...]] = no_findings
+    rivals: Callable[[Resource, Sequence[Resource]], tuple[Finding, ...]] | None = None
     compile: Callable[[Resource, Scope], tuple[Fact, ...]] = no_facts

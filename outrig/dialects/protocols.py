@@ -36,9 +36,13 @@ _TCP_PORTS: Final = frozenset({25, 53, 3306, 27017})  # servers that speak first
 
 def protocol_of_port(number: int, name: str, app_protocol: str) -> Protocol:
     """What the port of a service speaks. UNSPECIFIED if nobody said."""
-    word = (app_protocol or name).lower()
-    prefix = "grpc-web" if word.startswith("grpc-web") else word.partition("-")[0]
-    protocol = _OF_PORTS_ONLY.get(prefix) or PROTOCOLS.get(prefix)
-    if protocol:
+    if protocol := named_protocol(app_protocol or name):
         return protocol
     return Protocol.TCP if number in _TCP_PORTS else Protocol.UNSPECIFIED
+
+
+def named_protocol(name: str) -> Protocol | None:
+    """The protocol that a name, or its prefix before '-', stands for; None for every other name."""
+    word = name.lower()
+    prefix = "grpc-web" if word.startswith("grpc-web") else word.partition("-")[0]
+    return _OF_PORTS_ONLY.get(prefix) or PROTOCOLS.get(prefix)

@@ -160,6 +160,13 @@ def test_what_is_no_namespace_in_an_export_annotation_is_said_to_have_no_effect(
             ],
         ),
         (
+            "{selector: {a: b}, ports: [{port: 80, appProtocol: amqp}]}",
+            [
+                "warning OUT302 spec.ports[0].appProtocol: 'amqp' is unknown, so the port is taken for one that does "
+                "not say what it speaks (known: http, grpc-web, http2, grpc, https, tls, tcp, mongo, redis, mysql)"
+            ],
+        ),
+        (
             "{clusterIP: None, selector: {a: b}}",
             [
                 "warning OUT311 spec.clusterIP: a headless Service never has workloads behind it "

@@ -4,7 +4,7 @@ In: a document, its target, how strict to be. Out: a `Draft` with warnings, or o
 Unknown fields are a matter of strictness; everything else refuses. Nothing is converted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,8 +15,10 @@ from outrig.api.kube.metadata import KNOWN, Metadata, name_problems, parse_metad
 from outrig.api.kube.schemas import check_body, unknown_field
 from outrig.api.kube.statuses import Cause, bad_request, invalid
 from outrig.dialects.kind import Kind
-from outrig.errors import Severity
+from outrig.errors import Finding, Severity
 from outrig.resources import Json, Resource
+
+Rivals = Callable[[Resource, Sequence[Resource]], tuple[Finding, ...]]
 
 NAMED_AS_LABEL = frozenset({"Namespace", "Service"})
 
@@ -78,7 +80,16 @@ def judge(resource: Resource, target: Target) -> tuple[str, ...]:
     if errors:
         said = [Cause(error.path, _sentence(error.problem, error.hint, error.code)) for error in errors]
         raise invalid(target.at(resource.key.name).subject, said)
-    return tuple(f"{finding.path}: {_sentence(finding.problem, finding.hint, finding.code)}" for finding in findings)
+    return tuple(map(_warning, findings))
+
+
+def judge_beside(resource: Resource, others: Sequence[Resource], rivals: Rivals) -> tuple[str, ...]:
+    """The warnings about a resource beside the others of its kind."""
+    return tuple(map(_warning, rivals(resource, others)))
+
+
+def _warning(finding: Finding) -> str:
+    return f"{finding.path}: {_sentence(finding.problem, finding.hint, finding.code)}"
 
 
 def _sentence(problem: str, hint: str, code: str) -> str:

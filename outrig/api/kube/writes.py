@@ -25,10 +25,10 @@ from outrig.api.kube.statuses import (
     not_found,
 )
 from outrig.api.kube.strategic import strategic_merge
-from outrig.api.kube.validation import Draft, judge, read_draft
+from outrig.api.kube.validation import Draft, judge, judge_beside, read_draft
 from outrig.resources import Key, Owner, Resource
 from outrig.store.cascade import delete_with_dependents
-from outrig.store.protocol import Conflict, Store, Transaction
+from outrig.store.protocol import Conflict, Query, Store, Transaction
 
 TRIES = 5
 
@@ -96,7 +96,8 @@ async def create(
         await _require_namespace(tx, named.namespace)
         if await tx.get(named.key) is not None:
             raise already_exists(named.subject)
-        return Written(await tx.create(resource), warnings)
+        created = await tx.create(resource)
+        return Written(created, (*warnings, *await _rivals(tx, created, named)))
 
     return await run(store, work, dry_run=options.dry_run)
 
@@ -178,8 +179,8 @@ async def _store_change(
     if target.subresource == "status":
         return Written(await tx.update(replace(current, status=draft.status)), draft.warnings)
     changed, doubts = _judged(_filled(current, draft, target, catalog), target)
-    warnings = (*draft.warnings, *doubts)
     updated = await tx.update(changed)
+    warnings = (*draft.warnings, *doubts, *await _rivals(tx, updated, target))
     if updated.deleting and not updated.finalizers:
         updated = (await delete_with_dependents(tx, updated.key))[0]
     return Written(updated, warnings)
@@ -189,6 +190,14 @@ def _judged(resource: Resource, target: Target) -> tuple[Resource, tuple[str, ..
     """The resource with what is doubtful about it in its status, if its kind has one; and the same as warnings."""
     doubts = judge(resource, target)
     return (with_messages(resource, doubts) if target.kind.has_status else resource), doubts
+
+
+async def _rivals(tx: Transaction, resource: Resource, target: Target) -> tuple[str, ...]:
+    """What its author should hear of it beside the others of its kind in its namespace."""
+    if target.kind.rivals is None:
+        return ()
+    there = await tx.list(Query(kinds=((target.kind.group, target.kind.name),), namespace=resource.key.namespace))
+    return judge_beside(resource, [other for other in there if other.key != resource.key], target.kind.rivals)
 
 
 def _check_preconditions(sent: Metadata, current: Resource, target: Target) -> None:

@@ -14,6 +14,7 @@ from outrig.dialects.findings import (
     SELECTS_NOTHING,
     Place,
 )
+from outrig.dialects.protocols import PROTOCOLS, named_protocol
 from outrig.dialects.reach import EXPORT_ANNOTATION, distribution_findings, export_words
 from outrig.dialects.schema import parse
 from outrig.errors import Finding
@@ -79,6 +80,9 @@ def _port(place: Place, port: ServicePortSpec, *, is_only: bool) -> Iterator[Fin
         yield (place / "name").error(MISSING, "each of several ports needs a name")
     if port.protocol != "TCP":
         yield (place / "protocol").warning(NOT_HONOURED, f"{port.protocol} ports take no part in the mesh")
+    if port.app_protocol and not named_protocol(port.app_protocol):
+        problem = f"{port.app_protocol!r} is unknown, so the port is taken for one that does not say what it speaks"
+        yield (place / "appProtocol").warning(NOT_HONOURED, problem, f"known: {', '.join(PROTOCOLS)}")
     if port.node_port:
         yield (place / "nodePort").warning(NOT_HONOURED, "has no effect")
 

@@ -3,7 +3,7 @@
 UNSET falls through to the next wider scope. Ours starts STRICT where nobody says otherwise (Istio: PERMISSIVE).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from outrig.dialects import syntax
 from outrig.dialects.columns import AGE
 from outrig.dialects.findings import MISSING, SELECTS_NOTHING, Place
 from outrig.dialects.istio.precedence import ROOT_NAMESPACE, Level, level_of, rank_of
+from outrig.dialects.istio.rivals import rivalry
 from outrig.dialects.kind import Column, Kind, Scope
 from outrig.dialects.schema import Form, Labels, checked, parse
 from outrig.errors import Finding
@@ -75,13 +76,23 @@ def _judge(place: Place, spec: PeerAuthenticationSpec) -> Iterator[Finding]:
 
 
 def _compile(resource: Resource, scope: Scope) -> tuple[Policy[PeerTls], ...]:  # noqa: ARG001 - needs no surroundings
+    return tuple(_policies(resource))
+
+
+def _rivals(resource: Resource, others: Sequence[Resource]) -> tuple[Finding, ...]:
+    beside = [policy for other in others for policy in _policies(other)]
+    return tuple(found for policy in _policies(resource) for found in rivalry(policy, beside))
+
+
+def _policies(resource: Resource) -> Iterator[Policy[PeerTls]]:
+    """One, or none where it has no effect."""
     spec = parse(PeerAuthenticationBody, resource).spec
     labels, namespace = _labels(spec), resource.key.namespace
     if labels and namespace == ROOT_NAMESPACE:
-        return ()
+        return
     level = level_of(namespace, has_selector=bool(labels))
     reach = Selector(None if level is Level.MESH else namespace, labels_of(labels))
-    return (Policy(resource.key, reach, _settings(spec), rank_of(resource, level)),)
+    yield Policy(resource.key, reach, _settings(spec), rank_of(resource, level))
 
 
 def _settings(spec: PeerAuthenticationSpec) -> PeerTls:
@@ -109,5 +120,6 @@ PEER_AUTHENTICATION: Final = Kind(
     schema=PeerAuthenticationBody,
     columns=(Column("Mode", _mode_cell, description="Mode for all ports"), AGE),
     findings=_findings,
+    rivals=_rivals,
     compile=_compile,
 )

@@ -4,6 +4,7 @@ One Sidecar applies to a workload, never a mixture: one whose selector fits, els
 the mesh; of several the oldest. Every listener is really bound: there is no iptables.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from outrig.dialects import syntax
@@ -11,6 +12,7 @@ from outrig.dialects.columns import AGE
 from outrig.dialects.istio.connection_pool import PoolForm, pool_of
 from outrig.dialects.istio.listeners import HTTP_PROXY, LISTENER_PROTOCOLS, import_of, target_of
 from outrig.dialects.istio.precedence import Level, level_of, rank_of
+from outrig.dialects.istio.rivals import rivalry
 from outrig.dialects.istio.sidecar_findings import findings
 from outrig.dialects.istio.sidecar_spec import (
     Destination,
@@ -21,6 +23,7 @@ from outrig.dialects.istio.sidecar_spec import (
 )
 from outrig.dialects.kind import Kind, Scope
 from outrig.dialects.schema import parse
+from outrig.errors import Finding
 from outrig.model import (
     UNBOUNDED,
     Egress,
@@ -38,13 +41,21 @@ OWN_NAMESPACE: Final = "."  # of whichever workload the mesh-wide Sidecar applie
 
 
 def _compile(resource: Resource, scope: Scope) -> tuple[Policy[ProxyShape], ...]:  # noqa: ARG001 - asks for nothing
+    return (_policy(resource),)
+
+
+def _rivals(resource: Resource, others: Sequence[Resource]) -> tuple[Finding, ...]:
+    return tuple(rivalry(_policy(resource), map(_policy, others)))
+
+
+def _policy(resource: Resource) -> Policy[ProxyShape]:
     spec, namespace = parse(SidecarBody, resource).spec, resource.key.namespace
     labels = spec.workload_selector.labels if spec.workload_selector else {}
     level = level_of(namespace, has_selector=spec.workload_selector is not None)
     mesh_wide = level is Level.MESH
     reach = Selector(None if mesh_wide else namespace, labels_of(labels))
     shape = _shape(spec, OWN_NAMESPACE if mesh_wide else namespace)
-    return (Policy(resource.key, reach, shape, rank_of(resource, level)),)
+    return Policy(resource.key, reach, shape, rank_of(resource, level))
 
 
 def _shape(spec: SidecarSpec, own_namespace: str) -> ProxyShape:
@@ -103,5 +114,6 @@ SIDECAR: Final = Kind(
     schema=SidecarBody,
     columns=(AGE,),
     findings=findings,
+    rivals=_rivals,
     compile=_compile,
 )
