@@ -1,5 +1,6 @@
 """Plays all steps, prints what each shows, ends with `N passed, M failed`; exit status 0 only when nothing failed."""
 
+import argparse
 import signal
 import sys
 import time
@@ -45,6 +46,7 @@ def play_all(stage: Stage) -> list[bool]:
 
 def main() -> int:
     """Play; a SIGTERM ends it as Ctrl-C does."""
+    argparse.ArgumentParser(prog="python -m demo", description=__doc__).parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     print(f"the guide in {len(STEPS)} steps, about two minutes\n", flush=True)

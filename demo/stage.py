@@ -73,6 +73,7 @@ class Stage:
             **self.ecs.aws_environment(),
             "PATH": f"{BIN}:{os.environ.get('PATH', '/usr/bin:/bin')}",
             "KUBECONFIG": str(self.directory / "kubeconfig"),
+            "KUBECACHEDIR": str(self.directory / "kube-cache"),
             "ONBOARDING_ENDPOINT_HOST": "10.7.0.10",
             "ONBOARDING_ROOT_CERTS": str(control_plane / "onboarding-root.pem"),
             "SUBNETS": "subnet-bookinfo-a,subnet-bookinfo-b",

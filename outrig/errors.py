@@ -57,4 +57,5 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     close = get_close_matches(wrong, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(known[:5])}" if known else ""
+    more = f" and {len(known) - 5} more" if len(known) > 5 else ""
+    return f"known: {', '.join(known[:5])}{more}" if known else ""

@@ -99,6 +99,11 @@ class LocalEcs:
         except FileNotFoundError as error:
             raise self._not_running() from error
 
+    @property
+    def kube_cache(self) -> Path:
+        """Where kubectl may keep what it learns of this emulator's control plane."""
+        return self._state.path / "kube-cache"
+
     def search_path(self, path: str) -> str:
         """`PATH` with this emulator's programs and the interpreter's in front of `path`."""
         return f"{self._state.programs}:{Path(sys.executable).parent}:{path}"
@@ -120,7 +125,7 @@ class LocalEcs:
         try:
             with self._state.mark.open(encoding="ascii") as mark:
                 fcntl.flock(mark, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except BlockingIOError:
             text = self._state.mark.read_text(encoding="ascii")
@@ -128,9 +133,11 @@ class LocalEcs:
         return None
 
     def down(self) -> bool:
-        """End the emulator and wait until it is gone; `False` if none was running."""
+        """End the emulator and wait until it is gone; `False` if none was running: then what one that was killed has
+        left is removed."""
         pid = self.launcher_pid()
         if pid is None:
+            self._sweep()
             return False
         try:
             launcher = os.pidfd_open(pid)
@@ -145,6 +152,14 @@ class LocalEcs:
         if not ended:
             raise LocalRefusal(str(self._state.path), f"the launcher, pid {pid}, does not end")
         return True
+
+    def _sweep(self) -> None:
+        try:
+            with self._state.mark.open(encoding="ascii") as mark:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._state.sweep()
+        except (FileNotFoundError, NotADirectoryError, BlockingIOError):
+            return  # never ours, or another emulator has just begun
 
     def _ask(self, request: Document, descriptors: Sequence[int] = ()) -> tuple[Document, list[int]]:
         with contextlib.closing(self._connect()) as channel:

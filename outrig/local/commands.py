@@ -8,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from outrig.errors import OutrigError
-from outrig.local.client import LocalEcs
+from outrig.local.choosing import beside
+from outrig.local.client import LocalEcs, NotRunning
 from outrig.local.layout import StateDirectory, default_directory
 from outrig.local.logs import follow, log_file
 from outrig.local.namespaces import NamespacesUnavailable
@@ -23,10 +25,23 @@ from outrig.local.surroundings import MISLEADING, neutral
 
 app = typer.Typer(no_args_is_help=True, help="ECS on one machine.")
 
+
+class Output(StrEnum):
+    """How an answer is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 _PROGRAMS = shlex.quote(str(Path(sys.executable).parent))
 SceneArgument = Annotated[Path, typer.Argument(help="a directory with scene.yaml")]
-DirOption = Annotated[Path | None, typer.Option("--dir", help="state directory; default $OUTRIG_LOCAL_DIR")]
-ContainerOption = Annotated[str | None, typer.Option("--container", help="default: the first that runs")]
+DirOption = Annotated[
+    Path | None,
+    typer.Option("--dir", help="state directory; default $OUTRIG_LOCAL_DIR, else ~/.local/state/outrig/local"),
+]
+ContainerOption = Annotated[
+    str | None, typer.Option("--container", help="default: the one named like the service, else the first")
+]
 TaskArgument = Annotated[str, typer.Argument(help="task id, its beginning, a service or an instance")]
 
 
@@ -59,13 +74,24 @@ def down(directory: DirOption = None) -> None:
 
 
 @app.command()
+def env(directory: DirOption = None) -> None:
+    """Print what a shell needs for kubectl, aws and outrig to reach the scene: eval "$(outrig local env)"."""
+    with _reported():
+        state, running = _state(directory), LocalEcs(directory).launcher_pid() is not None
+        if not running or not state.exports.exists():
+            raise NotRunning(str(state.path), "no emulator runs here", "start one: outrig local up SCENE")
+        typer.echo(state.exports.read_text(encoding="utf-8"), nl=False)
+
+
+@app.command()
 def status(
-    directory: DirOption = None, output: Annotated[str, typer.Option("-o", "--output", help="text or json")] = "text"
+    directory: DirOption = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="text or json")] = Output.TEXT,
 ) -> None:
     """Tasks, containers, pids, addresses, instances and published ports."""
     with _reported():
         document = LocalEcs(directory).status()
-    typer.echo(json.dumps(document, indent=2) if output == "json" else "\n".join(_lines(document)))
+    typer.echo(json.dumps(document, indent=2) if output is Output.JSON else "\n".join(_lines(document)))
 
 
 @app.command(name="exec", context_settings={"ignore_unknown_options": True})
@@ -85,11 +111,14 @@ def logs(
     task: TaskArgument,
     container: ContainerOption = None,
     directory: DirOption = None,
-    follow_on: Annotated[bool, typer.Option("-f", "--follow")] = False,
+    follow_on: Annotated[bool, typer.Option("-f", "--follow", help="go on as it grows")] = False,
 ) -> None:
     """Print what a container has written; tasks that stopped are found too, even when all has ended."""
     with _reported():
-        for chunk in follow(log_file(_state(directory), task, container), on=follow_on):
+        log, passed_over = log_file(_state(directory), task, container)
+        if passed_over:
+            typer.echo(beside(log.container, passed_over), err=True)
+        for chunk in follow(log.file, on=follow_on):
             sys.stdout.write(chunk)
             sys.stdout.flush()
 
@@ -132,6 +161,7 @@ def _reported() -> Iterator[None]:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
+        typer.echo("stopped", err=True)
         raise typer.Exit(130) from error
 
 
@@ -144,10 +174,10 @@ def _signal(text: str) -> int:
 
 def _introduce(stage: Stage, directory: Path | None) -> None:
     state = shlex.quote(str((directory or default_directory()).absolute()))
+    exports = [f"unset {' '.join(MISLEADING)}", *(f"export {name}={value}" for name, value in _exports(stage, state))]
+    _state(directory).exports.write_text("\n".join(exports) + "\n", encoding="utf-8")
     typer.echo("\nready\n\nin your shell:")
-    typer.echo(f"  unset {' '.join(MISLEADING)}")
-    for name, value in _exports(stage, state):
-        typer.echo(f"  export {name}={value}")
+    typer.echo(f'  eval "$({_PROGRAMS}/outrig local env --dir {state})"')
     if stage.scene.hints:
         typer.echo("worth trying:")
     for hint in stage.scene.hints:
@@ -159,10 +189,11 @@ def _exports(stage: Stage, state: str) -> Iterator[tuple[str, str]]:
     """What any shell has to be told for the hints to work there as they are printed."""
     yield "PATH", f'{state}/bin:{_PROGRAMS}:"$PATH"'
     yield "OUTRIG_LOCAL_DIR", state
-    yield "NO_PROXY", "127.0.0.1,localhost"
-    yield "no_proxy", "127.0.0.1,localhost"
+    yield "NO_PROXY", '"127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY}"'
+    yield "no_proxy", '"127.0.0.1,localhost${no_proxy:+,$no_proxy}"'
     if stage.scene.kubeconfig:
         yield "KUBECONFIG", shlex.quote(stage.scene.kubeconfig)
+        yield "KUBECACHEDIR", shlex.quote(str(stage.emulator.kube_cache))
     for name, value in stage.emulator.aws_environment().items():
         yield name, shlex.quote(value)
 
@@ -173,10 +204,11 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         state = "ready" if instance["ready"] else "starting"
         yield f"instance {instance['name']}  {instance['address']}  {state}{_process(instance)}  {ports}".rstrip()
     for task in document["tasks"]:
-        state = f"{task['lastStatus']}  {task['address']}  {task['stoppedReason']}".rstrip()
+        state = f"{task['lastStatus']}  {task['address']}  {task['zone']}  {task['stoppedReason']}".rstrip()
         yield f"task {task['id']}  {task['group']}  {state}"
         for one in task["containers"]:
-            yield f"  {one['name']}  {one['status']}{_process(one)}  {one['log']}"
+            health = "" if one["health"] in (None, "UNKNOWN") else f"  {one['health']}"
+            yield f"  {one['name']}  {one['status']}{health}{_process(one)}  {one['log']}"
     if not document["instances"] and not document["tasks"]:
         yield "no tasks, no instances"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from outrig.local.channel import Channel, Document, close_all
+from outrig.local.choosing import is_clear, meant
 from outrig.local.engine import Engine
 from outrig.local.hosts import Host, Hosts
 from outrig.local.layout import Settings, StateDirectory
@@ -78,7 +79,7 @@ class Control:
                 }
                 self._hand_over(caller, target, message, descriptors)
             case "signal":
-                target = self._target(str(request["task"]), cast("str | None", request["container"]))
+                target = self._target(str(request["task"]), cast("str | None", request["container"]), sure=True)
                 target.channel.offer({"do": "signal", "container": target.container, "signal": request["signal"]})
                 caller.offer({"container": target.container})
             case other:
@@ -112,7 +113,8 @@ class Control:
             "log": str(host.log),
         }
 
-    def _target(self, name: str, container: str | None) -> Target:
+    def _target(self, name: str, container: str | None, *, sure: bool = False) -> Target:
+        """`sure`: where it is not clear which container is meant, it has to be said."""
         with self._engine.lock:
             host = self._hosts.all.get(name)
             if host is not None and host.channel is not None:
@@ -120,7 +122,9 @@ class Control:
             task = self._task(name)
             running = [one.name for one in task.containers if one.status == "RUNNING"]
             if container is None and running:
-                container = running[0]
+                if sure and not is_clear(task.request.group, running):
+                    raise Refused(f"task {task.id} has several containers, so say which: {', '.join(running)}")
+                container = meant(task.request.group, running)
             if container not in running or task.channel is None:
                 raise Refused(f"task {task.id} has no running container {container!r}; running: {', '.join(running)}")
             return Target(container, task.channel)

@@ -70,7 +70,10 @@ def main(birth: Birth) -> None:
 
 def claim(state: StateDirectory) -> TextIO:
     """Lock and empty the directory. Raises `DirectoryInUse` if it holds something else or an emulator runs in it."""
-    state.path.mkdir(parents=True, exist_ok=True)
+    try:
+        state.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DirectoryInUse(str(state.path), f"cannot be made: {error.strerror}", "name another with --dir") from error
     if not state.mark.exists() and any(state.path.iterdir()):
         raise DirectoryInUse(str(state.path), "this directory holds other things", "name an empty one with --dir")
     lock = state.mark.open("a", encoding="ascii")
@@ -78,7 +81,7 @@ def claim(state: StateDirectory) -> TextIO:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise DirectoryInUse(str(state.path), "an emulator is running here", "end it: outrig local down") from error
-    _clear(state, keep={state.mark, state.logs})
+    state.sweep()
     _make_logs(state)
     lock.truncate(0)
     lock.write(str(os.getpid()))
@@ -197,17 +200,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def _leave(state: StateDirectory) -> None:
     """Remove all but the mark, which is locked, and the logs."""
-    _clear(state, keep={state.mark, state.logs})
-
-
-def _clear(state: StateDirectory, keep: set[Path]) -> None:
-    for entry in state.path.iterdir():
-        if entry in keep:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+    state.sweep()
 
 
 if __name__ == "__main__":

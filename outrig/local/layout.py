@@ -1,6 +1,7 @@
 """Where a running emulator keeps things: the files of its state directory, and the descriptors it was born with."""
 
 import os
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +34,11 @@ class StateDirectory:
         return self.path / "aws.json"
 
     @property
+    def exports(self) -> Path:
+        """What a user's shell has to be told, as shell text."""
+        return self.path / "exports.sh"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
@@ -50,6 +56,16 @@ class StateDirectory:
     def programs(self) -> Path:
         """Programs for the user's PATH that belong to this emulator."""
         return self.path / "bin"
+
+    def sweep(self) -> None:
+        """Remove all but the mark and the logs; for the holder of the mark's lock."""
+        for entry in self.path.iterdir():
+            if entry in (self.mark, self.logs):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     def instance(self, name: str) -> Path:
         """All that an instance sees of the directory, besides `files`."""

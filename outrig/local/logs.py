@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from outrig.local.choosing import is_clear, meant
 from outrig.local.client import LocalRefusal, NotRunning
 from outrig.local.layout import StateDirectory
 
@@ -31,21 +32,32 @@ def note_task(state: StateDirectory, logged: Logged) -> None:
         index.write(json.dumps(asdict(logged)) + "\n")
 
 
-def log_file(state: StateDirectory, task: str, container: str | None) -> Path:
-    """The log of a container of the newest task that `task` names, or of an instance. Raises `LocalRefusal`."""
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A container's log, or an instance's."""
+
+    container: str
+    file: Path
+
+
+def log_file(state: StateDirectory, task: str, container: str | None) -> tuple[Log, Sequence[str]]:
+    """The log of a container of the newest task that `task` names, or of an instance; and which other containers there
+    are, if it was not clear which was meant. Raises `LocalRefusal`."""
     if not state.logs.exists():
         raise NotRunning(str(state.path), "no emulator runs here, and none has left logs", "start one: outrig local up")
     of_instance = state.instance_log(task)
     if "/" not in task and of_instance.exists():
-        return of_instance
+        return Log(task, of_instance), ()
     found = [one for one in _index(state) if one.task.startswith(task) or one.group == f"service:{task}"]
     if not found:
         raise LocalRefusal(task, "no such task or instance")
     newest = found[-1]
-    name = newest.containers[0] if container is None else container
+    name = meant(newest.group, newest.containers) if container is None else container
     if name not in newest.containers:
         raise LocalRefusal(task, f"no container {name!r}; it has {', '.join(newest.containers)}")
-    return state.task_log(newest.task, name)
+    others = [one for one in newest.containers if one != name]
+    is_told = container is not None or is_clear(newest.group, newest.containers)
+    return Log(name, state.task_log(newest.task, name)), () if is_told else others
 
 
 def follow(file: Path, *, on: bool) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from outrig.errors import OutrigError
 
@@ -124,7 +125,13 @@ def _fill(value: object, names: dict[str, str]) -> object:
 
 
 def _problems(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, part['loc'])) or 'document'}: {part['msg']}" for part in error.errors())
+    return "; ".join(f"{'.'.join(map(str, part['loc'])) or 'document'}: {_said(part)}" for part in error.errors())
+
+
+def _said(part: ErrorDetails) -> str:
+    if part["type"] == "extra_forbidden":
+        return "unknown field"
+    return part["msg"].removeprefix("Value error, ")
 
 
 def _refuse_shared_addresses(file: Path, scene: Scene) -> None:

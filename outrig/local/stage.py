@@ -5,6 +5,7 @@ In: a scene and a state directory.  Out: a running emulator, or `StartFailed` wi
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,12 +24,20 @@ from outrig.local.scene import Scene, Step, load_scene
 from outrig.local.surroundings import neutral
 
 Say = Callable[[str], None]
+_CODED = re.compile(r"OUT\d{3} ")
 
 
 class StartFailed(OutrigError):
     """The emulator, one of its instances or one of the scene's steps did not come up."""
 
     code: ClassVar[str] = "OUT806"
+
+
+class Relayed(StartFailed):
+    """The same, in the launcher's own words, which have a code already."""
+
+    def __str__(self) -> str:
+        return self.problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ class Stage:
         environment["PATH"] = self.emulator.search_path(environment.get("PATH", os.defpath))
         if self.scene.kubeconfig:
             environment["KUBECONFIG"] = self.scene.kubeconfig
+            environment["KUBECACHEDIR"] = str(self.emulator.kube_cache)
         return environment
 
 
@@ -92,7 +102,7 @@ def _follow(reports: int, scene: Path, say: Say) -> None:
     with open(reports, encoding="utf-8") as stream:
         for update in read_reports(stream):
             if update.kind == "failed":
-                raise StartFailed(str(scene), update.text)
+                raise (Relayed if _CODED.match(update.text) else StartFailed)(str(scene), update.text)
             if update.text:
                 say(update.text)
 

@@ -46,9 +46,13 @@ def choose(source: str, candidates: Iterable[Candidate], *, namespace: str = "")
     """The workload that a source names. Without a namespace, in it or given, all are searched. Raises BadQuestion."""
     before, slash, after = source.partition("/")
     wanted, name = (before, after) if slash else (namespace, source)
-    here = sorted((one for one in candidates if wanted in ("", one.namespace)), key=lambda one: one.id)
+    everywhere = list(candidates)
+    here = sorted((one for one in everywhere if wanted in ("", one.namespace)), key=lambda one: one.id)
     if not name:
         raise BadQuestion(f"source {source!r}", "names no workload", _FORMS)
+    if wanted and not here:
+        others = did_you_mean(wanted, {one.namespace for one in everywhere})
+        raise BadQuestion(f"namespace {wanted[:80]!r}", "has no workload now", others)
     exact = [one for one in here if name in (one.name, one.task)]
     members = [one for one in here if name in one.member_of]
     beginning = [one for one in here if one.name.startswith(name) or one.task.startswith(name)]
@@ -71,4 +75,4 @@ def _only(found: Sequence[Candidate], source: str, here: Sequence[Candidate]) ->
         raise BadQuestion(place, f"could be {len(found)} workloads: {listed}{', …' * (len(found) > _SHOWN)}", _FORMS)
     known = {name for one in here for name in one.member_of or (one.id,)}
     guess = did_you_mean(source.rpartition("/")[2], known) if known else "no workload is known"
-    raise BadQuestion(place, "names no workload that is known", guess)
+    raise BadQuestion(place, "names no workload that is here now", guess)

@@ -35,9 +35,9 @@ def brought_up(shell: Shell, example: Path) -> Iterator[str]:
         shell.run(f"{BIN}/outrig local down --dir {shell.directory}")
 
 
-def blocks(printed: str) -> tuple[list[str], list[str], str]:
-    """The exports, the commands worth trying, and how to end it."""
+def blocks(printed: str) -> tuple[str, list[str], str]:
+    """What the shell has to be told, the commands worth trying, and how to end it."""
     _, _, after = printed.partition("\nin your shell:\n")
-    exports, _, after = after.partition("worth trying:\n")
+    told, _, after = after.partition("worth trying:\n")
     commands, _, end = after.partition("end it: ")
-    return exports.splitlines(), [line.strip() for line in commands.splitlines()], end.strip()
+    return told, [line.strip() for line in commands.splitlines()], end.strip()

@@ -24,8 +24,7 @@ HOPS = (
 def test_the_whole_of_bookinfo_comes_up_with_stars_on_the_page_and_every_hop_known(tmp_path: Path) -> None:
     shell = Shell(tmp_path / "state")
     with brought_up(shell, ROOT / "examples" / "bookinfo") as printed:
-        exports, commands, _ = blocks(printed)
-        prepared = "\n".join(exports) + "\n"
+        prepared, commands, _ = blocks(printed)
 
         wars, page, why = (shell.run(prepared + command) for command in commands)
         assert wars.stdout.count(" True ") == 7, wars.stdout

@@ -125,7 +125,7 @@ def test_up_leaves_a_scene_running_and_down_ends_it(cloud: Lab, tmp_path: Path) 
     lines = started.stdout.splitlines()
     assert {"instance web is ready", "create the cluster", "ready", "  outrig local status"} <= set(lines)
     pasted = "\n".join(
-        [*(line for line in lines if line.startswith("  export ")), "outrig local status", "command -v aws"]
+        [next(line for line in lines if line.startswith("  eval ")), "outrig local status", "command -v aws"]
     )
     shell = ["env", "-i", f"HOME={tmp_path}", "PATH=/usr/bin:/bin", "sh", "-ec", pasted]
     tried = subprocess.run(shell, capture_output=True, text=True, check=True)

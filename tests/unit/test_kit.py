@@ -36,6 +36,7 @@ def test_a_hint_names_the_closest_word_or_the_known_ones() -> None:
     assert did_you_mean("raitngs", ["ratings", "details"]) == "did you mean 'ratings'?"
     assert did_you_mean("xyz", ["ratings", "details"]) == "known: details, ratings"
     assert did_you_mean("xyz", []) == ""
+    assert did_you_mean("xyz", "abcdefg") == "known: a, b, c, d, e and 2 more"
 
 
 async def test_a_failing_loop_ends_the_block_with_its_failure() -> None:

@@ -61,7 +61,7 @@ async def test_a_namespace_narrows_what_a_name_means(api: Asking) -> None:
     assert (await api.why(*GOOD, "-n", "bookinfo")).code == 0
     said = await api.why(*GOOD, "-n", "billing")
     assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("OUT901 source 'productpage': names no workload that is known")
+    assert said.err.startswith("OUT901 namespace 'billing': has no workload now (known: bookinfo)")
 
 
 async def test_a_viewer_may_ask_and_others_may_not(api: Asking) -> None:

@@ -100,9 +100,9 @@ def test_a_source_names_one_workload(source: str, candidates: tuple[Candidate, .
         ("web-1", "could be 2 workloads: a/web-1, b/web-1"),
         ("web", "could be 3 workloads"),
         ("0", "could be 3 workloads"),
-        ("wob", "names no workload that is known (did you mean 'web'?)"),
+        ("wob", "names no workload that is here now (did you mean 'web'?)"),
         ("", "names no workload"),
-        ("c/web-1", "names no workload that is known (no workload is known)"),
+        ("c/web-1", "OUT901 namespace 'c': has no workload now (known: a, b)"),
     ],
 )
 def test_a_source_that_names_several_or_none_is_refused(source: str, says: str) -> None:
