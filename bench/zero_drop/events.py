@@ -5,31 +5,45 @@ no mesh can save.
 """
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+from bench.zero_drop.clock import COMPILER
 from bench.zero_drop.definitions import TOGETHER, documented, unaware
 from bench.zero_drop.scene import LIFETIME, Bookinfo, wait
 from tests.e2e.guide import Definition
 
+AHEAD, BEHIND = 90, 25  # seconds
+FRESH = 0.3  # of a certificate's life
 CALLED = ("productpage", "echo")  # those whom the clients call themselves
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`run` does it and returns when it is over, save for what `Bookinfo.wait_whole` waits for."""
+    """`run` does it and returns when it is over, save for what `Bookinfo.wait_whole` waits for.
+
+    `needs`: a program of this machine without which it cannot be done.
+    """
 
     name: str
     title: str
     run: Callable[[Bookinfo], None]
     why: str = ""
+    needs: str = ""
 
     @property
     def lossless(self) -> bool:
         """Whether no call may fail."""
         return not self.why
+
+    @property
+    def possible(self) -> bool:
+        """Whether it can be done on this machine."""
+        return not self.needs or shutil.which(self.needs) is not None
 
 
 def calm(_: Bookinfo) -> None:
@@ -80,7 +94,7 @@ def behind_entrypoint(bookinfo: Bookinfo, service: str) -> Definition:
 
 
 def kill(process: Callable[[Bookinfo, str, str], int]) -> Callable[[Bookinfo], None]:
-    """SIGKILL for one part of one task of each of them."""
+    """SIGKILL for a process of one task of each of them, and for whatever ends with it."""
 
     def run(bookinfo: Bookinfo) -> None:
         tasks = [(service, bookinfo.tasks_of(service)[0]) for service in CALLED]
@@ -93,8 +107,27 @@ def kill(process: Callable[[Bookinfo, str, str], int]) -> Callable[[Bookinfo], N
 
 def renew(bookinfo: Bookinfo) -> None:
     """Every task has new certificates."""
-    before = bookinfo.joins()
-    wait(lambda: all(bookinfo.joins().get(task, 1) > count for task, count in before.items()), LIFETIME, "not renewed")
+    wait_renewed(bookinfo, bookinfo.joins())
+
+
+def wait_renewed(bookinfo: Bookinfo, before: Mapping[str, list[datetime]], *, times: int = 1) -> None:
+    """Until every task has got certificates so many times more than before."""
+
+    def renewed() -> bool:
+        now = bookinfo.joins()
+        return all(len(now.get(task, ())) >= len(joins) + times for task, joins in before.items())
+
+    wait(renewed, LIFETIME * times, "certificates were not renewed")
+
+
+def wait_fresh(bookinfo: Bookinfo) -> None:
+    """Until no certificate is older than that part of its life."""
+
+    def fresh() -> bool:
+        begun = datetime.now(UTC) - timedelta(seconds=LIFETIME * FRESH)
+        return all(joins and joins[-1] > begun for joins in bookinfo.joins().values())
+
+    wait(fresh, LIFETIME * 4, "there was no moment at which all certificates were fresh")
 
 
 def restart(bookinfo: Bookinfo) -> None:
@@ -103,19 +136,31 @@ def restart(bookinfo: Bookinfo) -> None:
     time.sleep(2)
 
 
-def hang(lifetimes: float) -> Callable[[Bookinfo], None]:
+def hang(lifetimes: float, *, begin: Callable[[Bookinfo], None] = lambda _: None) -> Callable[[Bookinfo], None]:
     """The control plane stands still for so many lifetimes of a certificate; then every task renews."""
 
     def run(bookinfo: Bookinfo) -> None:
+        begin(bookinfo)
         before = bookinfo.joins()
         bookinfo.control_plane(signal.SIGSTOP)
         try:
             time.sleep(LIFETIME * lifetimes)
         finally:
             bookinfo.control_plane(signal.SIGCONT)
-        wait(
-            lambda: all(bookinfo.joins().get(task, 1) > count for task, count in before.items()), LIFETIME, "no renewal"
-        )
+        wait_renewed(bookinfo, before)
+
+    return run
+
+
+def differ(ahead: int, renewals: int) -> Callable[[Bookinfo], None]:
+    """The control plane's clock is so many seconds ahead of all others while every certificate is renewed so often."""
+
+    def run(bookinfo: Bookinfo) -> None:
+        bookinfo.set_clock(ahead)
+        try:
+            wait_renewed(bookinfo, bookinfo.joins(), times=renewals)
+        finally:
+            bookinfo.set_clock(0)
 
     return run
 
@@ -145,15 +190,23 @@ EVENTS: Mapping[str, Event] = {
         ),
         Event("agent-killed", "agent killed", kill(lambda b, _, task: b.agent(task)), why=_DIED),
         Event("envoy-killed", "Envoy killed", kill(lambda b, _, task: b.envoy(task)), why=_DIED),
+        Event(
+            "task-killed",
+            "task killed, all its processes at once",
+            kill(lambda b, _, task: b.supervisor(task)),
+            why=_DIED,
+        ),
         Event("renew", "certificates renewed everywhere", renew),
         Event("restart", "control plane killed and started again", restart),
-        Event("hang", "control plane away for more than half of a certificate's life", hang(0.6)),
         Event(
             "expired",
             "control plane away for longer than a certificate's life",
             hang(1.1),
             why="what needs a new connection between tasks whose certificates have expired: nobody vouches for them",
         ),
+        Event("hang", "control plane away for more than half of a certificate's life", hang(0.6, begin=wait_fresh)),
+        Event("clock-ahead", f"control plane's clock {AHEAD} s ahead", differ(AHEAD, 1), needs=COMPILER),
+        Event("clock-behind", f"control plane's clock {BEHIND} s behind", differ(-BEHIND, 2), needs=COMPILER),
         Event("leave-unheard", "`stop-task` while the control plane is away", leave_unheard),
         Event("stop-together", "`stop-task`, both at once, with `app-entrypoint`", deploy_and_stop(behind_entrypoint)),
         Event(

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from bench.zero_drop.clients import CLIENTS, Account
-from bench.zero_drop.events import EVENTS, Event
+from bench.zero_drop.events import AHEAD, BEHIND, EVENTS, FRESH, Event
 from bench.zero_drop.running import Outcome
 from bench.zero_drop.scene import LIFETIME, TASKS
+from outrig.attest.settings import AttestSettings
+from outrig.ca.settings import CaSettings
 from outrig.envoy.filters import UNDELIVERED
 
 _HEAD = """# No request lost
@@ -40,8 +42,28 @@ receiving Envoy answers for an application that it could not reach (it says so t
 `{header}`, which no application sees). A task whose own Envoy has died cannot call anybody until it is started again,
 after 0.2 s.
 
-Clocks that differ are no event here, for a process cannot be given a clock of its own: renewals count the seconds that
-the control plane names, and proofs and certificates from a clock that is wrong are refused with both clocks' times
+A control plane that is away stops nothing while certificates last. One that was due for renewal when it went away has
+half of its life left, so more than that is survived by those that were younger: here the event begins when none is
+older than {fresh} of its life.
+
+A task whose processes are killed still has a kernel that closes its connections, so its callers know at once and go
+elsewhere. A machine that loses power closes nothing: calls on connections to it wait for their own time limits until
+the control plane has missed its agent ([agent.md](agent.md#states)). That is not measured here: all of this ECS is
+one machine.
+
+## Clocks that differ
+
+In two of the events the control plane has a time of day of its own, {ahead} s ahead of the tasks' or {behind} s behind
+it: all of its process goes by it, what judges TLS certificates too, while every certificate is renewed. Nothing is
+lost:
+
+- Renewals count the seconds that the control plane names, whatever clocks say.
+- Certificates begin {backdate} s in the past (Istio's do too; SPIRE's 10 s). A proof may be dated as far behind the
+  control plane's clock, so who can join has a certificate that is valid by its own clock and by those of all its peers.
+- A proof may be dated {furthest} s ahead. By a clock that is ahead certificates end that much earlier; since they are
+  renewed at half of their life, nobody notices less than that: {half} s here, half an hour by default.
+
+Beyond these bounds a task's join or renewal is refused with both clocks' times, and said to be so in its agent's log
 ([agent.md](agent.md), [security.md](security.md)).
 """
 
@@ -50,7 +72,25 @@ def page(outcomes: Sequence[Outcome]) -> str:
     """The page, Markdown."""
     head = _HEAD.format(tasks=_tasks(), life=LIFETIME, rates=_rates())
     reasons = "\n".join(_reason(event) for event in EVENTS.values() if event.why)
-    return head + _table(outcomes) + _TAIL.format(reasons=reasons, header=UNDELIVERED)
+    return head + _table(outcomes) + _left_out() + _TAIL.format(reasons=reasons, header=UNDELIVERED, **_settings())
+
+
+def _left_out() -> str:
+    rows = [f"- {event.title}: needs `{event.needs}`." for event in EVENTS.values() if not event.possible]
+    return "\n".join(["\nNot measured on this machine:", *rows, ""]) if rows else ""
+
+
+def _settings() -> dict[str, str]:
+    backdate, furthest = CaSettings().backdate.total_seconds(), AttestSettings().furthest.total_seconds()
+    numbers = {
+        "fresh": FRESH,
+        "ahead": AHEAD,
+        "behind": BEHIND,
+        "backdate": backdate,
+        "furthest": furthest,
+        "half": LIFETIME / 2,
+    }
+    return {name: f"{value:g}" for name, value in numbers.items()}
 
 
 def _table(outcomes: Iterable[Outcome]) -> str:

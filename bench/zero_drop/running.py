@@ -8,7 +8,7 @@ from bench.zero_drop.clients import Account, Load
 from bench.zero_drop.events import Event
 from bench.zero_drop.scene import Bookinfo
 
-BEFORE, AFTER = 2.0, 2.0  # seconds of calls around an event
+BEFORE, AFTER = 2.0, 3.0  # seconds of calls around an event
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,21 @@
 """The scene under load: the whole of Bookinfo with two tasks a service, an echo service, and a task that only calls."""
 
 import json
+import math
+import re
+import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bench.zero_drop.clock import LAUNCHER, read_clock, write_clock
 from bench.zero_drop.definitions import AGENT_FIRST, documented
 from tests.e2e.guide import EXAMPLE, ROOT, Definition, Guide, condition, envoy_of
 from tests.fixtures.local.lab import lab
@@ -18,6 +23,7 @@ from tests.fixtures.local.lab import lab
 BOOKINFO = ROOT / "examples" / "bookinfo"
 LIFETIME = 60  # seconds a certificate lives: the shortest there is, so that renewals happen throughout
 TASKS = {"ratings": 2, "reviews-v1": 1, "reviews-v2": 1, "reviews-v3": 1, "details": 2, "productpage": 2, "echo": 2}
+_JOINED = re.compile(r"^(\S+) INFO \S+ joined as ", re.MULTILINE)
 ECHO = """
 apiVersion: networking.istio.io/v1
 kind: WorkloadGroup
@@ -111,14 +117,30 @@ class Bookinfo(Guide):
         """The process id of a task's Envoy."""
         return envoy_of(self.agent(task))
 
-    def joins(self) -> dict[str, int]:
-        """How often each running task has got certificates."""
-        tasks = [task["id"] for task in self.lab.tasks()]
-        return {task: self.log(task).count("joined as") for task in tasks}
+    def supervisor(self, task: str) -> int:
+        """The process id of the first process of a task's PID namespace: the kernel ends all others with it."""
+        return next(int(one["supervisorPid"]) for one in self.lab.tasks() if one["id"] == task)
+
+    def joins(self) -> dict[str, list[datetime]]:
+        """When each running task has got certificates."""
+        logs = {task["id"]: self.log(task["id"]) for task in self.lab.tasks()}
+        return {task: [datetime.fromisoformat(moment) for moment in _JOINED.findall(log)] for task, log in logs.items()}
 
     def control_plane(self, number: int) -> None:
         """Send the control plane a signal."""
         self.ecs.kill("control-plane", number=number)
+
+    def set_clock(self, ahead: int) -> None:
+        """Start the control plane anew with a clock that is so many seconds ahead of all others."""
+        write_clock(self.lab.directory / "control-plane" / "clock", ahead)
+        self.control_plane(signal.SIGKILL)
+        wait(lambda: abs(self._clock() - ahead) < 3, 60, f"the control plane's clock is not {ahead} s ahead")
+
+    def _clock(self) -> float:
+        try:
+            return read_clock(self.ecs.published()["control-plane"]["api"])
+        except OSError:  # it has not started yet
+            return math.inf
 
 
 def wait(reached: Callable[[], bool], seconds: float, why: str, every: float = 0.3) -> None:
@@ -162,7 +184,9 @@ def _scene(directory: Path) -> Path:
     document["images"]["bookinfo/echo:latest"] = echo
     for image in document["images"].values():
         image["path"] = "${VENV}:" + image["path"]  # where `outrig` is
-    document["instances"]["control-plane"]["environment"]["OUTRIG_CERTIFICATE_LIFETIME"] = f"{LIFETIME}s"
+    control_plane = document["instances"]["control-plane"]
+    control_plane["environment"]["OUTRIG_CERTIFICATE_LIFETIME"] = f"{LIFETIME}s"
+    control_plane["command"][:0] = [str(LAUNCHER), "${DIR}/control-plane/clock"]
     made = directory / "scene"
     made.mkdir(parents=True)
     (made / "scene.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")

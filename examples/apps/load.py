@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from itertools import pairwise
 
 from load_clients import CLIENTS, Client, Failed
@@ -39,18 +38,19 @@ def arguments() -> argparse.Namespace:
 
 
 class Worker(threading.Thread):
-    """Makes the calls that are due, one at a time, with a client of its own."""
+    """Makes the calls that are due, one at a time, with a client of its own, until there are none or it is over."""
 
-    def __init__(self, client: Client, due: "queue.SimpleQueue[float | None]") -> None:
+    def __init__(self, client: Client, due: "queue.SimpleQueue[float | None]", over: threading.Event) -> None:
         super().__init__()
-        self.client, self.due = client, due
+        self.client, self.due, self.over = client, due, over
         self.outcomes: list[tuple[float, str]] = []
         self.latest = 0.0
 
     def run(self) -> None:
         """Until there is nothing more to call."""
         while (moment := self.due.get()) is not None:
-            time.sleep(max(0.0, moment - time.monotonic()))
+            if self.over.wait(max(0.0, moment - time.monotonic())):
+                return
             self.latest = max(self.latest, time.monotonic() - moment)
             outcome = self.call()
             self.outcomes.append((time.monotonic(), outcome))
@@ -75,20 +75,12 @@ def report(workers: list[Worker]) -> str:
     return json.dumps({**account, "longestPauseMs": round(pause * 1000), "latestStartMs": round(late * 1000)})
 
 
-def forget(due: "queue.SimpleQueue[float | None]") -> None:
-    """Make no more of the calls that are due, and let every worker end."""
-    with suppress(queue.Empty):
-        while True:
-            due.get_nowait()
-    for _ in range(WORKERS):
-        due.put(None)
-
-
 def main() -> None:
     """Call at the rate, then say what became of it."""
     options = arguments()
     due: queue.SimpleQueue[float | None] = queue.SimpleQueue()
-    workers = [Worker(CLIENTS[options.protocol](options), due) for _ in range(WORKERS)]
+    over = threading.Event()
+    workers = [Worker(CLIENTS[options.protocol](options), due, over) for _ in range(WORKERS)]
     start = time.monotonic()
     for number in range(int(options.rate * options.seconds)):
         due.put(start + number / options.rate)
@@ -98,7 +90,7 @@ def main() -> None:
     print("calling", flush=True)
     if options.until_stdin_ends:
         sys.stdin.read()
-        forget(due)
+        over.set()
     for worker in workers:
         worker.join()
     print(report(workers))
