@@ -59,7 +59,13 @@ class Mailbox:
         self.query = query
         self._entries: list[Entry] = []
         self._overflowed = False
+        self._end: BaseException | None = None
         self._ready = asyncio.Event()
+
+    def end(self, reason: BaseException) -> None:
+        """Nothing more will come: whoever takes is told why, whatever still lies here."""
+        self._end = reason
+        self._ready.set()
 
     def put(self, entry: Entry) -> None:
         """Leave an entry, unless this box is full: then its owner will find it in the log."""
@@ -69,8 +75,13 @@ class Mailbox:
         self._ready.set()
 
     async def take(self) -> list[Entry] | None:
-        """Wait for entries and take them all; None, once, when the next ones must be read from the log."""
+        """Wait for entries and take them all; None, once, when the next ones must be read from the log.
+
+        Raises what ended this box.
+        """
         await self._ready.wait()
+        if self._end is not None:
+            raise self._end
         if self._entries:
             taken, self._entries = self._entries, []
         else:
@@ -92,6 +103,11 @@ class Feed:
             for entry in entries:
                 if entry.fits(mailbox.query):
                     mailbox.put(entry)
+
+    def end(self, reason: BaseException) -> None:
+        """Those who watch now get nothing more; who comes later begins anew."""
+        for mailbox in self._mailboxes:
+            mailbox.end(reason)
 
     @contextmanager
     def subscribed(self, query: Query) -> Iterator[Mailbox]:

@@ -4,19 +4,28 @@ Each transaction works on copies of the tables it touches; committing puts them 
 nothing to undo. Reads outside a transaction see committed state only.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from operator import attrgetter
+from typing import TypeVar
 from uuid import uuid4
 
 from outrig.resources import Key, Resource
 from outrig.store.documents import as_utc, detached
 from outrig.store.feed import PAGE, Entry, Feed, Page, check_epoch, check_reach, follow
-from outrig.store.protocol import AlreadyExists, Change, ChangeType, Identity, Listing, Query
+from outrig.store.protocol import AlreadyExists, Change, ChangeType, Identity, Listing, Query, Replica
 from outrig.store.turn import Turn
 from outrig.store.versions import first_version, last_version, next_version, require_absent, require_stored
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Duty:
+    holder: str
+    expires: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +34,11 @@ class _Tables:
     resources: dict[Key, Resource] = field(default_factory=dict)
     nonces: dict[str, datetime] = field(default_factory=dict)
     identities: dict[str, Identity] = field(default_factory=dict)
+    replicas: dict[str, Replica] = field(default_factory=dict)
+    duties: dict[str, "_Duty"] = field(default_factory=dict)
 
     def copy(self) -> "_Tables":
-        return replace(self, resources=dict(self.resources), nonces=dict(self.nonces), identities=dict(self.identities))
+        return _Tables(self.revision, *(dict(getattr(self, table.name)) for table in fields(self)[1:]))
 
     def find(self, query: Query) -> tuple[Resource, ...]:
         found = [detached(resource) for resource in self.resources.values() if query.fits(resource)]
@@ -61,6 +72,31 @@ class MemoryStore:
 
     async def list(self, query: Query) -> Listing:
         return Listing(self._tables.find(query), self._tables.revision)
+
+    async def beat(self, replica: Replica) -> None:
+        lease = replace(replica, started=as_utc(replica.started), expires=as_utc(replica.expires))
+        async with self._turn.taken():
+            self._tables.replicas[replica.id] = lease
+
+    async def replicas(self, now: datetime) -> tuple[Replica, ...]:
+        instant = as_utc(now)
+        alive = (replica for replica in self._tables.replicas.values() if replica.expires > instant)
+        return tuple(sorted(alive, key=attrgetter("id")))
+
+    async def leave(self, replica: str) -> None:
+        async with self._turn.taken():
+            self._tables.replicas.pop(replica, None)
+            for name in [name for name, duty in self._tables.duties.items() if duty.holder == replica]:
+                del self._tables.duties[name]
+
+    async def hold(self, duty: str, holder: str, until: datetime, now: datetime) -> bool:
+        wanted, instant = _Duty(holder, as_utc(until)), as_utc(now)
+        async with self._turn.taken():
+            held = self._tables.duties.get(duty)
+            free = held is None or held.holder == holder or held.expires <= instant
+            if free:
+                self._tables.duties[duty] = wanted
+            return free
 
     async def revision(self) -> int:
         return self._tables.revision
@@ -162,15 +198,13 @@ class _MemoryTransaction:
         return tuple(reversed(held))
 
     async def prune(self, now: datetime) -> int:
-        nonces, identities = self.tables.nonces, self.tables.identities
-        instant = as_utc(now)
-        stale = [nonce for nonce, expires in nonces.items() if expires <= instant]
-        expired = [digest for digest, identity in identities.items() if identity.not_after <= instant]
-        for nonce in stale:
-            del nonces[nonce]
-        for digest in expired:
-            del identities[digest]
-        return len(stale) + len(expired)
+        instant, tables = as_utc(now), self.tables
+        return (
+            _forget(tables.nonces, lambda expires: expires <= instant)
+            + _forget(tables.identities, lambda identity: identity.not_after <= instant)
+            + _forget(tables.replicas, lambda replica: replica.expires <= instant)
+            + _forget(tables.duties, lambda duty: duty.expires <= instant)
+        )
 
     def _next_revision(self) -> int:
         return self.tables.revision + len(self.entries) + 1
@@ -183,3 +217,11 @@ class _MemoryTransaction:
     def _live(self, now: datetime) -> tuple[Identity, ...]:
         instant = as_utc(now)
         return tuple(held for held in self.tables.identities.values() if held.not_after > instant)
+
+
+def _forget(table: dict[str, T], is_over: Callable[[T], bool]) -> int:
+    """Drop what is over; gives how many."""
+    over = [name for name, row in table.items() if is_over(row)]
+    for name in over:
+        del table[name]
+    return len(over)

@@ -46,6 +46,12 @@ class Unavailable(OutrigError):
     code = "OUT205"
 
 
+class OutcomeUnknown(Unavailable):
+    """The connection was lost within a commit: all of the transaction is there or nothing of it, nobody knows which."""
+
+    code = "OUT206"
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which resources: all that fit every part that is given. `kinds` holds (group, kind) pairs; empty: all kinds."""
@@ -112,6 +118,15 @@ class Identity:
     not_after: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A control plane process on this store. It counts as alive until `expires`, by the clock of whoever asks."""
+
+    id: str
+    started: datetime
+    expires: datetime
+
+
 class Transaction(Protocol):
     """Reads see this transaction's own writes. All of it becomes true at once, or none."""
 
@@ -160,7 +175,7 @@ class Transaction(Protocol):
         ...
 
     async def prune(self, now: datetime) -> int:
-        """Forget expired nonces and identities; gives how many rows went."""
+        """Forget expired nonces, identities, replicas and duties; gives how many rows went."""
         ...
 
 
@@ -168,19 +183,42 @@ class Store(Protocol):
     """Keeps resources and the rows around them. Opened and closed by whoever made it."""
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """A write transaction; leaving it commits, an exception undoes it. Raises Unavailable."""
+        """A write transaction; leaving it commits, an exception undoes it. One at a time, over all replicas.
+
+        Raises Unavailable; on leaving also OutcomeUnknown.
+        """
         ...
 
     async def get(self, key: Key) -> Resource | None: ...
 
     async def list(self, query: Query) -> Listing: ...
 
+    async def beat(self, replica: Replica) -> None:
+        """Say that the replica is alive until `replica.expires`. Raises Unavailable."""
+        ...
+
+    async def replicas(self, now: datetime) -> tuple[Replica, ...]:
+        """Those whose lease has not expired, ordered by id. Raises Unavailable."""
+        ...
+
+    async def leave(self, replica: str) -> None:
+        """Forget a replica that stops and let go of the duties it holds. Raises Unavailable."""
+        ...
+
+    async def hold(self, duty: str, holder: str, until: datetime, now: datetime) -> bool:
+        """Whether the duty is this holder's, until then: if it held it, or nobody did, or its holder's time was over.
+
+        A holder extends its time well before that ends. Asked of several replicas at once, one gets it. Clocks may
+        differ a little, so what a holder does must do no harm if done twice. Raises Unavailable.
+        """
+        ...
+
     async def revision(self) -> int:
         """The number of the last committed change; 0 when there was none."""
         ...
 
     async def epoch(self) -> str:
-        """The name of this history of revisions: random, made with the database, kept as long as it lives."""
+        """The name of this history of revisions: random, made with the database, kept until that is restored."""
         ...
 
     def watch(self, query: Query, after: int, *, epoch: str = "") -> AsyncGenerator[Sequence[Change], None]:
@@ -189,6 +227,8 @@ class Store(Protocol):
         A resource that leaves a label selection is therefore seen once more, as MODIFIED with its new labels; whoever
         shows a selection tells that apart with `query.fits(change.resource)`.
         Endless; ends when its consumer closes it (`aclosing`). Raises Gone on iteration when `after` is older than
-        the log or newer than the store, or when an epoch is given and is not this store's.
+        the log or newer than the store, when an epoch is given and is not this store's, or when the store was put
+        back to an older state meanwhile. Raises Unavailable when the log must be read and cannot be; a watch that has
+        caught up waits instead.
         """
         ...

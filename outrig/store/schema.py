@@ -4,6 +4,7 @@ In: a connection with a writing transaction begun; the caller commits. Running i
 Refuses a database that a newer version has migrated: `Unavailable`, nothing changed.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,17 +19,43 @@ VERSION_TABLE = "outrig_schema"
 """Where the database notes its schema; the name also tells a database of ours from another program's."""
 
 
-def migrate(connection: sa.Connection, *, place: str) -> None:
-    """Upgrade the schema to the newest. `place` names the database in errors."""
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """The schema before and after; before the first one it is empty."""
+
+    before: str
+    after: str
+
+
+def migrate(connection: sa.Connection, *, place: str) -> Migration:
+    """Upgrade the schema to the newest. `place` names the database in errors. Raises Unavailable."""
     config = _config(connection)
-    script = ScriptDirectory.from_config(config)
-    present = set(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads())
-    unknown = present - {step.revision for step in script.walk_revisions()}
-    if unknown:
-        problem = f"its schema {', '.join(sorted(unknown))} is newer than this version of Outrig knows"
-        raise Unavailable(place, problem, "run the version that wrote it or a newer one, or restore a backup")
-    if present != set(script.get_heads()):
+    present, newest = _versions(connection, config, place)
+    if present != newest:
         command.upgrade(config, "head")
+    return Migration(present, newest)
+
+
+def require_migrated(connection: sa.Connection, *, place: str) -> None:
+    """Raises Unavailable unless the schema is the one this code needs."""
+    present, newest = _versions(connection, _config(connection), place)
+    if present != newest:
+        problem = (
+            f"its schema is {present}, this version of Outrig needs {newest}" if present else "it has no tables yet"
+        )
+        raise Unavailable(place, problem, "run `outrig cp migrate up` with the same settings first")
+
+
+def _versions(connection: sa.Connection, config: Config, place: str) -> tuple[str, str]:
+    """The schema there is and the newest one that is known."""
+    script = ScriptDirectory.from_config(config)
+    newest = script.get_current_head() or ""
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    present = context.get_current_revision() or ""
+    if present and present not in {step.revision for step in script.walk_revisions()}:
+        problem = f"its schema {present} is newer than this version of Outrig knows"
+        raise Unavailable(place, problem, "run the version that wrote it or a newer one, or restore a backup")
+    return present, newest
 
 
 def _config(connection: sa.Connection) -> Config:

@@ -1,101 +1,53 @@
-"""The tables of the SQL stores and every statement on them, as plain functions of a connection.
+"""The statements of the SQL stores on resources, their log, nonces and identities, as plain functions of a connection.
 
 In: a connection with a transaction begun. Out: resources, log entries, identities. Nothing here is async or knows
 which database it speaks to; what differs between databases is in the module that opens each.
-The tables are made by the migrations; a test holds the two together.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
 
 from outrig.resources import Key, Resource
 from outrig.store.documents import as_utc, decode, encode
-from outrig.store.feed import PAGE, Entry, Page, check_epoch, check_reach
-from outrig.store.protocol import AlreadyExists, Change, ChangeType, Identity, Query
-
-EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Instant(sa.TypeDecorator[datetime]):
-    """A point in time, kept as microseconds since 1970 in UTC: it compares alike in every database."""
-
-    impl = sa.BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
-        """To the database."""
-        return (value - EPOCH_START) // timedelta(microseconds=1) if value else None
-
-    def process_result_value(self, value: int | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
-        """From the database."""
-        return EPOCH_START + timedelta(microseconds=value) if value is not None else None
+from outrig.store.feed import PAGE, RELIST, Entry, Page, check_epoch, check_reach
+from outrig.store.protocol import AlreadyExists, Change, ChangeType, Gone, Identity, Query
+from outrig.store.tables import changes, counter, duties, identities, nonces, owners, replicas, resources
 
 
-def _key_columns(*, primary_key: bool) -> list[sa.Column[str]]:
-    names = ("group", "kind", "mesh", "namespace", "name")
-    return [sa.Column(name, sa.Text, primary_key=primary_key, nullable=False) for name in names]
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a history stands: its name, the last revision, and a digest of every change up to that.
+
+    Two heads are equal only if the same changes led to them, so equal revisions of a database that was put back to
+    an older state and went on from there are told apart.
+    """
+
+    epoch: str
+    revision: int
+    digest: str
 
 
-metadata = sa.MetaData()
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What follows a head in the log, the head it leads to, and whether that is the end."""
 
-counter = sa.Table(
-    "counter",
-    metadata,
-    sa.Column("id", sa.Integer, sa.CheckConstraint("id = 1"), primary_key=True),
-    sa.Column("revision", sa.BigInteger, nullable=False),
-    sa.Column("epoch", sa.Text, nullable=False),
-)
+    entries: tuple[Entry, ...]
+    head: Head
+    complete: bool
 
-resources = sa.Table(
-    "resources",
-    metadata,
-    *_key_columns(primary_key=True),
-    sa.Column("uid", sa.Text, nullable=False, unique=True),
-    sa.Column("document", sa.Text, nullable=False),
-)
 
-owners = sa.Table(
-    "owners",
-    metadata,
-    sa.Column("owner_uid", sa.Text, primary_key=True),
-    sa.Column(
-        "resource_uid", sa.Text, sa.ForeignKey("resources.uid", ondelete="CASCADE"), primary_key=True, index=True
-    ),
-)
+class Restored(Gone):
+    """The database was at that head and no longer has it: it was put back to an older state."""
 
-changes = sa.Table(
-    "changes",
-    metadata,
-    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("type", sa.Text, nullable=False),
-    *_key_columns(primary_key=False),
-    sa.Column("document", sa.Text, nullable=False),
-    sa.Column("labels_before", sa.JSON(none_as_null=True)),
-)
-
-nonces = sa.Table(
-    "nonces",
-    metadata,
-    sa.Column("nonce", sa.Text, primary_key=True),
-    sa.Column("expires", Instant, nullable=False, index=True),
-)
-
-identities = sa.Table(
-    "identities",
-    metadata,
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("digest", sa.Text, nullable=False, unique=True),
-    sa.Column("serial", sa.Text, nullable=False),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("registration", sa.Text, nullable=False, index=True),
-    sa.Column("task", sa.Text, nullable=False, index=True),
-    sa.Column("key_hash", sa.Text, nullable=False, index=True),
-    sa.Column("not_after", Instant, nullable=False, index=True),
-)
+    def __init__(self, known: Head, problem: str) -> None:
+        super().__init__(
+            f"revision {known.revision}", f"the database was put back to an older state: {problem}", RELIST
+        )
 
 
 def _is(table: sa.Table) -> sa.ColumnElement[bool]:
@@ -107,10 +59,13 @@ def _key_of(table: sa.Table) -> tuple[sa.Column[str], ...]:
     return columns.group, columns.kind, columns.mesh, columns.namespace, columns.name
 
 
+CUT_EVERY = 100
+"""How many revisions the log grows beyond what is kept before it is cut: no write should pay for that alone."""
+
 # Building a statement costs more than running it, so what every write runs is built once.
-LOCK_COUNTER = sa.select(counter.c.revision).with_for_update()
-READ_COUNTER = sa.select(counter.c.revision, counter.c.epoch)
-MOVE_COUNTER = sa.update(counter).values(revision=sa.bindparam("to"))
+READ_COUNTER = sa.select(counter.c.epoch, counter.c.revision, counter.c.digest)
+LOCK_COUNTER = READ_COUNTER.with_for_update()
+MOVE_COUNTER = sa.update(counter).values(revision=sa.bindparam("to"), digest=sa.bindparam("new_digest"))
 FIND_ONE = sa.select(resources).where(_is(resources))
 FIND_OWNED = (
     sa.select(resources)
@@ -122,19 +77,24 @@ REPLACE = sa.update(resources).where(_is(resources)).values(document=sa.bindpara
 REMOVE = sa.delete(resources).where(_is(resources))
 APPEND = sa.insert(changes)
 CUT = sa.delete(changes).where(changes.c.revision <= sa.bindparam("floor"))
-OLDEST = sa.select(sa.func.min(changes.c.revision))
+OLDEST = sa.select(sa.func.min(changes.c.revision)).scalar_subquery()
+READ_STATE = READ_COUNTER.add_columns(OLDEST.label("oldest"))
+READ_ON = (  # one statement, so that it sees one state; a row without a change if there is none
+    sa.select(counter.c.epoch, counter.c.revision.label("last"), counter.c.digest, OLDEST.label("oldest"), changes)
+    .select_from(counter.outerjoin(changes, changes.c.revision > sa.bindparam("after")))
+    .order_by(changes.c.revision)
+    .limit(PAGE)
+)
 
 
-def lock_counter(connection: sa.Connection) -> int:
-    """The revision, which nobody else can move before this transaction ends."""
-    revision: int = connection.execute(LOCK_COUNTER).scalar_one()
-    return revision
+def lock_counter(connection: sa.Connection) -> Head:
+    """Where the history stands; nobody else can move it before this transaction ends."""
+    return Head(*connection.execute(LOCK_COUNTER).one())
 
 
-def read_counter(connection: sa.Connection) -> tuple[int, str]:
-    """The revision and the epoch."""
-    row = connection.execute(READ_COUNTER).one()
-    return row.revision, row.epoch
+def read_counter(connection: sa.Connection) -> Head:
+    """Where the history stands."""
+    return Head(*connection.execute(READ_COUNTER).one())
 
 
 def find_one(connection: sa.Connection, key: Key) -> Resource | None:
@@ -175,28 +135,57 @@ def remove(connection: sa.Connection, key: Key) -> None:
     connection.execute(REMOVE, _bound(key))
 
 
-def append(connection: sa.Connection, entries: Sequence[Entry], *, keep: int) -> None:
-    """Log the changes of a transaction, move the counter past them and cut the log to its newest `keep`."""
+def append(connection: sa.Connection, head: Head, entries: Sequence[Entry], *, keep: int) -> Head:
+    """Log the changes of a transaction, move the counter past them; now and then cut the log to its newest `keep`."""
     if not entries:
-        return
-    revision = entries[-1].change.revision
-    connection.execute(APPEND, [_change_values(entry) for entry in entries])
-    connection.execute(MOVE_COUNTER, {"to": revision})
-    connection.execute(CUT, {"floor": revision - keep})
+        return head
+    rows = [_change_values(entry) for entry in entries]
+    moved = Head(head.epoch, entries[-1].change.revision, _digest(head.digest, rows))
+    connection.execute(APPEND, rows if len(rows) > 1 else rows[0])  # many at once is a longer way for one
+    connection.execute(MOVE_COUNTER, {"to": moved.revision, "new_digest": moved.digest})
+    if moved.revision // CUT_EVERY != head.revision // CUT_EVERY:
+        connection.execute(CUT, {"floor": moved.revision - keep})
+    return moved
 
 
-def read_log(connection: sa.Connection, query: Query, *, after: int, epoch: str = "") -> Page:
-    """The next piece of the log. Raises Gone."""
-    revision, own_epoch = read_counter(connection)
-    oldest = connection.execute(OLDEST).scalar_one()
-    check_epoch(epoch, epoch=own_epoch)
-    check_reach(after, floor=revision if oldest is None else oldest - 1, revision=revision)
+def read_log(connection: sa.Connection, query: Query, *, after: int, keep: int, epoch: str = "") -> Page:
+    """The next piece of the log, of its newest `keep`. Raises Gone."""
+    row = connection.execute(READ_STATE).one()
+    head = Head(row.epoch, row.revision, row.digest)
+    check_epoch(epoch, epoch=head.epoch)
+    check_reach(after, floor=max(_floor(head, row.oldest), head.revision - keep), revision=head.revision)
     fitting = sa.select(changes).where(changes.c.revision > after, *_fitting(changes, query))
     rows = connection.execute(fitting.order_by(changes.c.revision).limit(PAGE)).all()
     entries = (_entry(row) for row in rows)
     complete = len(rows) < PAGE
-    position = revision if complete else rows[-1].revision
+    position = head.revision if complete else rows[-1].revision
     return Page(tuple(entry.change for entry in entries if entry.fits(query)), position, complete)
+
+
+def read_on(connection: sa.Connection, known: Head) -> Piece:
+    """What was committed after that head, or the first of it.
+
+    Raises Gone where the log does not reach back to it, and `Restored` where the database had that head and has it no
+    more. The digest is compared once the end is reached, so what came before may be of another history.
+    """
+    found = connection.execute(READ_ON, {"after": known.revision}).all()
+    head = Head(found[0].epoch, found[0].last, found[0].digest)
+    check_epoch(known.epoch, epoch=head.epoch)
+    if known.revision > head.revision:
+        raise Restored(known, f"the store is only at {head.revision}")
+    check_reach(known.revision, floor=_floor(head, found[0].oldest), revision=head.revision)
+    rows = [row for row in found if row.revision is not None]
+    revision = rows[-1].revision if rows else known.revision
+    reached = Head(known.epoch, revision, _digest(known.digest, [dict(row._mapping) for row in rows]))
+    complete = len(rows) < PAGE
+    if complete and reached != head:
+        raise Restored(known, f"what led to {head.revision} is not what came after it")
+    return Piece(tuple(_entry(row) for row in rows), reached, complete)
+
+
+def _floor(head: Head, oldest: int | None) -> int:
+    """The revision after which the log, whose first entry has that number, holds everything."""
+    return head.revision if oldest is None else oldest - 1
 
 
 def insert_nonce(connection: sa.Connection, nonce: str, expires: datetime) -> None:
@@ -230,10 +219,9 @@ def find_identities(connection: sa.Connection, where: sa.ColumnElement[bool]) ->
 
 
 def remove_expired(connection: sa.Connection, now: datetime) -> int:
-    """Delete expired nonces and identities; gives how many."""
-    stale = connection.execute(sa.delete(nonces).where(nonces.c.expires <= as_utc(now)))
-    expired = connection.execute(sa.delete(identities).where(~live(now)))
-    return stale.rowcount + expired.rowcount
+    """Delete what has expired: nonces, identities, replicas, duties; gives how many."""
+    ends = (nonces.c.expires, identities.c.not_after, replicas.c.expires, duties.c.expires)
+    return sum(connection.execute(sa.delete(end.table).where(end <= as_utc(now))).rowcount for end in ends)
 
 
 def _key_values(key: Key) -> dict[str, str]:
@@ -270,6 +258,15 @@ def _change_values(entry: Entry) -> dict[str, Any]:
         "document": encode(resource),
         "labels_before": dict(entry.labels_before) if entry.labels_before is not None else None,
     }
+
+
+def _digest(before: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    # Replicas of two versions must agree on it: it can only change together with the schema.
+    digest = before
+    for row in rows:
+        change = "\0".join((digest, row["type"], *(row[column.name] for column in _key_of(changes)), row["document"]))
+        digest = sha256(change.encode("utf-8", "surrogatepass")).hexdigest()
+    return digest
 
 
 def _insert_owners(connection: sa.Connection, resource: Resource) -> None:

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 
 from outrig.store.protocol import Store, Unavailable
 from outrig.store.schema import VERSION_TABLE, migrate
-from outrig.store.sqlstore import SqlStore, Work
+from outrig.store.sqlstore import OwnLog, SqlStore, Work
 from outrig.store.unbroken import uninterrupted
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ async def open_sqlite(path: Path, *, keep_changes: int = 10_000, lock_timeout: f
     with _claimed(path):
         await uninterrupted(asyncio.to_thread(_take_over, path, lock_timeout))
         database = SqliteDatabase(path, lock_timeout=lock_timeout)
-        store = SqlStore(database, keep_changes=keep_changes)
+        store = SqlStore(database, OwnLog(), keep_changes=keep_changes)
         try:
             await database.migrate()
             yield store
@@ -80,6 +80,8 @@ class SqliteDatabase:
 
     async def read(self, work: Work[T]) -> T:
         return await self._readers.run(work)
+
+    glance = read
 
     async def migrate(self) -> None:
         """Make the schema current. Raises Unavailable."""
@@ -131,8 +133,8 @@ class _Session:
     async def run(self, work: Work[T]) -> T:
         return await self._threads.call(partial(self._connected, work))
 
-    async def commit(self, last: Work[None]) -> None:
-        await self._threads.call(partial(self._commit, last))
+    async def commit(self, last: Work[T]) -> T:
+        return await self._threads.call(partial(self._commit, last))
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -143,12 +145,13 @@ class _Session:
             self._connection = self._threads.connect()
         return work(self._connection)
 
-    def _commit(self, last: Work[None]) -> None:
-        self._connected(last)
+    def _commit(self, last: Work[T]) -> T:
+        result = self._connected(last)
         if self._connection is not None:
             self._connection.commit()
             self._connection.close()
             self._connection = None
+        return result
 
 
 @contextmanager

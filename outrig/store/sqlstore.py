@@ -1,12 +1,14 @@
 """The store protocol over SQL: transactions, reads and watches around the statements of `sql`.
 
-In: a `Database`, which says where the statements run: in threads, or through an async driver. Out: a `Store`.
-A commit and the publishing of its changes happen both or not at all, also when the caller is cancelled meanwhile;
-an open transaction is undone by closing its session.
+In: a `Database`, which says where the statements run: in threads, or through an async driver; a `Log`, which brings
+what was committed to those who watch. Out: a `Store`. A commit and its announcement happen both or not at all, also
+when the caller is cancelled meanwhile; an open transaction is undone by closing its session. A transaction begins by
+locking the counter, so there is one at a time, over all processes: each sees what the one before it left.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Protocol, TypeVar
@@ -14,10 +16,12 @@ from typing import Protocol, TypeVar
 import sqlalchemy as sa
 
 from outrig.resources import Key, Resource
-from outrig.store import sql
+from outrig.store import leases, sql
 from outrig.store.documents import as_utc, detached
 from outrig.store.feed import Entry, Feed, Page, follow
-from outrig.store.protocol import Change, ChangeType, Identity, Listing, Query, Unavailable
+from outrig.store.protocol import Change, ChangeType, Identity, Listing, Query, Replica, Unavailable
+from outrig.store.sql import Head
+from outrig.store.tables import identities
 from outrig.store.turn import Turn
 from outrig.store.unbroken import uninterrupted
 from outrig.store.versions import first_version, last_version, next_version, require_absent, require_stored
@@ -27,15 +31,17 @@ Work = Callable[[sa.Connection], T]
 
 
 class Session(Protocol):
-    """A connection in a writing transaction, which begins with the first work. Its errors are `Unavailable`.
+    """A connection in a writing transaction. Its errors are `Unavailable`.
 
     Work that has begun goes to its end even if the caller is cancelled; the cancellation is raised afterwards.
     """
 
-    async def run(self, work: Work[T]) -> T: ...
+    async def run(self, work: Work[T]) -> T:
+        """The first work begins the transaction; it may be done again on another connection if that one is lost."""
+        ...
 
-    async def commit(self, last: Work[None]) -> None:
-        """Run the last work and commit."""
+    async def commit(self, last: Work[T]) -> T:
+        """Run the last work and commit. Raises OutcomeUnknown where nobody can say whether that happened."""
         ...
 
     async def close(self) -> None:
@@ -52,16 +58,65 @@ class Database(Protocol):
         """Run it in a transaction that sees one state of the database. Raises Unavailable."""
         ...
 
+    async def glance(self, work: Work[T]) -> T:
+        """Run what reads by one statement, and so needs no transaction. Raises Unavailable."""
+        ...
+
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a transaction did: where the history stood before it and stands after it, and the changes between."""
+
+    before: Head
+    after: Head
+    entries: Sequence[Entry]
+
+
+class Log(Protocol):
+    """What has been committed, on its way to the watchers of this process."""
+
+    feed: Feed
+
+    def require_current(self, head: Head) -> None:
+        """Raises Unavailable if a transaction that begins there would write to a history other than the known one."""
+        ...
+
+    def committing(self) -> AbstractAsyncContextManager[None]:
+        """While this lasts, a transaction of this process is being committed."""
+        ...
+
+    def committed(self, commit: Commit) -> None:
+        """It has been."""
+        ...
+
+
+class OwnLog:
+    """The log of a database that this process alone writes: what it commits is all there is to tell."""
+
+    def __init__(self) -> None:
+        self.feed = Feed()
+
+    def require_current(self, _head: Head) -> None:
+        """There is no other history."""
+
+    def committing(self) -> AbstractAsyncContextManager[None]:
+        """Nobody waits for that."""
+        return nullcontext()
+
+    def committed(self, commit: Commit) -> None:
+        """Hand it on."""
+        self.feed.publish(commit.entries)
 
 
 class SqlStore:
     """Keeps the store protocol in a SQL database. `keep_changes`: how many changes a watch can look back."""
 
-    def __init__(self, database: Database, *, keep_changes: int) -> None:
+    def __init__(self, database: Database, log: Log, *, keep_changes: int) -> None:
         self._database = database
+        self._log = log
         self._keep_changes = keep_changes
-        self._feed = Feed()
         self._turn = Turn()
         self._closed = False
 
@@ -70,7 +125,7 @@ class SqlStore:
         async with self._turn.taken():
             self._require_open()
             session = self._database.session()
-            transaction = SqlTransaction(session)
+            transaction = SqlTransaction(session, self._log.require_current)
             try:
                 yield transaction
                 await uninterrupted(self._commit(session, transaction))
@@ -79,22 +134,36 @@ class SqlStore:
                 await session.close()
 
     async def get(self, key: Key) -> Resource | None:
-        return await self._read(partial(sql.find_one, key=key))
+        return await self._glance(partial(sql.find_one, key=key))
 
     async def list(self, query: Query) -> Listing:
         return await self._read(partial(_list, query=query))
 
+    async def beat(self, replica: Replica) -> None:
+        await self._write(partial(leases.beat, replica=replica))
+
+    async def replicas(self, now: datetime) -> tuple[Replica, ...]:
+        return await self._glance(partial(leases.find_replicas, now=now))
+
+    async def leave(self, replica: str) -> None:
+        await self._write(partial(leases.leave, replica=replica))
+
+    async def hold(self, duty: str, holder: str, until: datetime, now: datetime) -> bool:
+        return await self._write(partial(leases.hold, duty=duty, holder=holder, until=until, now=now))
+
     async def revision(self) -> int:
-        return (await self._read(sql.read_counter))[0]
+        return (await self._glance(sql.read_counter)).revision
 
     async def epoch(self) -> str:
-        return (await self._read(sql.read_counter))[1]
+        return (await self._glance(sql.read_counter)).epoch
 
     def watch(self, query: Query, after: int, *, epoch: str = "") -> AsyncGenerator[Sequence[Change], None]:
         async def read(query: Query, after: int) -> Page:
-            return await self._read(partial(sql.read_log, query=query, after=after, epoch=epoch))
+            return await self._read(
+                partial(sql.read_log, query=query, after=after, keep=self._keep_changes, epoch=epoch)
+            )
 
-        return follow(self._feed, read, query, after)
+        return follow(self._log.feed, read, query, after)
 
     async def close(self) -> None:
         """Wait for the transaction under way, then let go of the database; whatever is asked later is Unavailable."""
@@ -106,10 +175,27 @@ class SqlStore:
         self._require_open()
         return await self._database.read(work)
 
+    async def _glance(self, work: Work[T]) -> T:
+        self._require_open()
+        return await self._database.glance(work)
+
+    async def _write(self, work: Work[T]) -> T:
+        """Run it in a transaction of its own, which touches no resource."""
+        async with self._turn.taken():
+            self._require_open()
+            session = self._database.session()
+            try:
+                return await session.commit(work)
+            finally:
+                await session.close()
+
     async def _commit(self, session: Session, transaction: "SqlTransaction") -> None:
         transaction.require_sound()
-        await session.commit(partial(sql.append, entries=transaction.entries, keep=self._keep_changes))
-        self._feed.publish(transaction.entries)
+        if (head := transaction.head) is not None:
+            entries = transaction.entries
+            last = partial(sql.append, head=head, entries=entries, keep=self._keep_changes)
+            async with self._log.committing():
+                self._log.committed(Commit(head, await session.commit(last), entries))
 
     def _require_open(self) -> None:
         if self._closed:
@@ -119,9 +205,10 @@ class SqlStore:
 class SqlTransaction:
     """A write transaction. After an error of the database it is beyond use: it cannot go on, nor be committed."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, require_current: Callable[[Head], None]) -> None:
         self._session = session
-        self._revision: int | None = None
+        self._require_current = require_current
+        self.head: Head | None = None
         self._unsound: Exception | None = None
         self.entries: list[Entry] = []
 
@@ -164,16 +251,16 @@ class SqlTransaction:
         await self._run(partial(sql.insert_identity, identity=identity))
 
     async def live_keys(self, task: str, now: datetime) -> frozenset[str]:
-        found = await self._run(partial(sql.find_identities, where=sql.live(now) & (sql.identities.c.task == task)))
+        found = await self._run(partial(sql.find_identities, where=sql.live(now) & (identities.c.task == task)))
         return frozenset(identity.key_hash for identity in found)
 
     async def task_of_key(self, key_hash: str, now: datetime) -> str | None:
-        holds = sql.live(now) & (sql.identities.c.key_hash == key_hash)
+        holds = sql.live(now) & (identities.c.key_hash == key_hash)
         found = await self._run(partial(sql.find_identities, where=holds))
         return found[0].task if found else None
 
     async def identities(self, registration: str) -> tuple[Identity, ...]:
-        issued = sql.identities.c.registration == registration
+        issued = identities.c.registration == registration
         return await self._run(partial(sql.find_identities, where=issued))
 
     async def prune(self, now: datetime) -> int:
@@ -182,6 +269,9 @@ class SqlTransaction:
     async def _run(self, work: Work[T]) -> T:
         self.require_sound()
         try:
+            if self.head is None:
+                self.head = await self._session.run(sql.lock_counter)
+                self._require_current(self.head)
             return await self._session.run(work)
         except (Unavailable, sa.exc.SQLAlchemyError) as error:
             # The database may have undone the transaction by itself; what followed would be committed alone.
@@ -189,7 +279,7 @@ class SqlTransaction:
             raise
 
     def _create(self, connection: sa.Connection, resource: Resource) -> Resource:
-        revision = self._next_revision(connection)
+        revision = self._next_revision()
         require_absent(sql.find_one(connection, resource.key), resource.key)
         version = first_version(resource, revision)
         sql.insert(connection, version)
@@ -197,7 +287,7 @@ class SqlTransaction:
         return detached(version)
 
     def _update(self, connection: sa.Connection, resource: Resource) -> Resource:
-        revision = self._next_revision(connection)
+        revision = self._next_revision()
         found = sql.find_one(connection, resource.key)
         stored = require_stored(found, resource.key, uid=resource.uid, revision=resource.revision)
         version = next_version(stored, resource, revision)
@@ -208,19 +298,17 @@ class SqlTransaction:
         return detached(version)
 
     def _delete(self, connection: sa.Connection, key: Key, *, uid: str, revision: int) -> Resource:
-        number = self._next_revision(connection)
+        number = self._next_revision()
         stored = require_stored(sql.find_one(connection, key), key, uid=uid, revision=revision)
         last = last_version(stored, number)
         sql.remove(connection, key)
         self.entries.append(Entry(Change(ChangeType.DELETED, last)))
         return detached(last)
 
-    def _next_revision(self, connection: sa.Connection) -> int:
-        if self._revision is None:
-            self._revision = sql.lock_counter(connection)
-        return self._revision + len(self.entries) + 1
+    def _next_revision(self) -> int:
+        return self.head.revision + len(self.entries) + 1 if self.head else 0
 
 
 def _list(connection: sa.Connection, *, query: Query) -> Listing:
-    revision, _ = sql.read_counter(connection)
-    return Listing(sql.find(connection, query), revision)
+    head = sql.read_counter(connection)
+    return Listing(sql.find(connection, query), head.revision)

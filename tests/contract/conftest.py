@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from outrig.store.memory import MemoryStore
+from outrig.store.postgres import open_postgres
 from outrig.store.protocol import Store
 from outrig.store.sqlite import open_sqlite
+from tests.postgres_server import Server, postgres  # noqa: F401 - a fixture
 
 Opener = Callable[..., AbstractAsyncContextManager[Store]]
 """Opens an empty store; takes `keep_changes`."""
@@ -24,12 +26,20 @@ def open_sqlite_in(directory: Path, *, keep_changes: int = 10_000) -> AbstractAs
     return open_sqlite(directory / "outrig.db", keep_changes=keep_changes)
 
 
-STORES = {"memory": open_memory, "sqlite": open_sqlite_in}
+@asynccontextmanager
+async def open_postgres_on(server: Server, *, keep_changes: int = 10_000) -> AsyncIterator[Store]:
+    async with server.database() as settings, open_postgres(settings, keep_changes=keep_changes) as store:
+        yield store
+
+
+STORES = ["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=STORES)
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    return partial(STORES[request.param], tmp_path)
+    if request.param == "postgres":
+        return partial(open_postgres_on, request.getfixturevalue("postgres"))
+    return partial({"memory": open_memory, "sqlite": open_sqlite_in}[request.param], tmp_path)
 
 
 @pytest.fixture

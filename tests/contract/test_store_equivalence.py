@@ -2,24 +2,26 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from outrig.errors import OutrigError
 from outrig.resources import Key, Owner, Resource
 from outrig.store.cascade import delete_with_dependents
-from outrig.store.protocol import Query, Store, Transaction
-from tests.contract.conftest import STORES
+from outrig.store.protocol import Query, Replica, Store, Transaction
+from tests.contract.conftest import Opener, open_memory, open_postgres_on, open_sqlite_in
 from tests.contract.store_making import NOON, identity
+from tests.postgres_server import Server
 
 KEEP = 12
 KEYS = st.builds(
@@ -62,17 +64,21 @@ def anonymous(value: Any, uids: dict[str, str]) -> Any:
 class Twins(RuleBasedStateMachine):
     """Each rule does the same to every store and compares what they answer."""
 
+    def __init__(self, openers: Sequence[Opener]) -> None:
+        super().__init__()
+        self.openers = openers
+
     @initialize()
     def open(self) -> None:
         self.loop = asyncio.Runner()
         self.directory = tempfile.TemporaryDirectory()
         self.stack = AsyncExitStack()
-        self.uids: list[dict[str, str]] = [{} for _ in STORES]
+        self.uids: list[dict[str, str]] = [{} for _ in self.openers]
         self.stores: list[Store] = self.loop.run(self.open_all())
 
     async def open_all(self) -> list[Store]:
         directory = Path(self.directory.name)
-        return [await self.stack.enter_async_context(make(directory, keep_changes=KEEP)) for make in STORES.values()]
+        return [await self.stack.enter_async_context(opener(directory, keep_changes=KEEP)) for opener in self.openers]
 
     def teardown(self) -> None:
         self.loop.run(self.stack.aclose())
@@ -185,6 +191,22 @@ class Twins(RuleBasedStateMachine):
     def prune(self, now: Any) -> None:
         self.same_in_transaction(lambda tx: tx.prune(now))
 
+    @rule(replica=NAMES, started=TIMES, expires=TIMES)
+    def beat(self, replica: str, started: Any, expires: Any) -> None:
+        self.same(lambda store: store.beat(Replica(replica, started, expires)))
+
+    @rule(now=TIMES)
+    def replicas(self, now: Any) -> None:
+        self.same(lambda store: store.replicas(now))
+
+    @rule(replica=NAMES)
+    def leave(self, replica: str) -> None:
+        self.same(lambda store: store.leave(replica))
+
+    @rule(duty=NAMES, holder=NAMES, until=TIMES, now=TIMES)
+    def hold(self, duty: str, holder: str, until: Any, now: Any) -> None:
+        self.same(lambda store: store.hold(duty, holder, until, now))
+
     @invariant()
     def same_revision(self) -> None:
         if hasattr(self, "stores"):
@@ -213,7 +235,14 @@ async def replayed(store: Store, query: Query, *, after: int, until: int) -> Asy
             yield change
 
 
-TestTwins = pytest.mark.slow(Twins.TestCase)
-TestTwins.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@pytest.mark.slow
+def test_all_stores_answer_alike(postgres: Server) -> None:
+    def on_server(_directory: Path, *, keep_changes: int) -> Any:
+        return open_postgres_on(postgres, keep_changes=keep_changes)
+
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        partial(Twins, [open_memory, open_sqlite_in, on_server]),
+        settings=settings(
+            max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from outrig.store import sql
+from outrig.store import tables
 from outrig.store.protocol import Change, Query, Store, Unavailable
 from outrig.store.schema import VERSION_TABLE
 from outrig.store.sqlite import open_sqlite
@@ -25,9 +25,12 @@ def names_in(directory: Path) -> list[str]:
     return sorted(file.name for file in directory.iterdir())
 
 
-def note_schema(path: Path, version: str) -> None:
+def note_schema(path: Path, version: str) -> str:
+    """Gives the one that was noted before."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (before,) = connection.execute("SELECT version_num FROM outrig_schema").fetchone()
         connection.execute("UPDATE outrig_schema SET version_num = ?", (version,))
+    return str(before)
 
 
 @pytest.fixture
@@ -149,11 +152,11 @@ async def test_a_database_of_another_program_is_refused_and_kept(path: Path) -> 
 async def test_a_schema_newer_than_the_code_is_refused_and_kept(path: Path) -> None:
     async with open_sqlite(path) as store:
         await create(store)
-    note_schema(path, "9999")
+    current = note_schema(path, "9999")
     refused = await refusal(path)
     assert "9999" in refused.problem
     assert "newer" in refused.problem
-    note_schema(path, "0001")
+    note_schema(path, current)
     async with open_sqlite(path) as store:
         assert await store.revision() == 1
 
@@ -177,7 +180,7 @@ async def test_the_migrations_make_the_tables_that_the_statements_use(path: Path
     engine = sa.create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
-        assert compare_metadata(context, sql.metadata) == []
+        assert compare_metadata(context, tables.metadata) == []
     engine.dispose()
 
 

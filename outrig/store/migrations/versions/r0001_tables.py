@@ -8,6 +8,9 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# Postgres otherwise orders by a locale, and changes of that break its indexes.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Make the tables and start the history of this database."""
@@ -19,7 +22,7 @@ def upgrade() -> None:
 
 
 def _text(*names: str, primary_key: bool = False) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.Text, primary_key=primary_key, nullable=False) for name in names]
+    return [sa.Column(name, TEXT, primary_key=primary_key, nullable=False) for name in names]
 
 
 def _counter() -> None:
@@ -36,13 +39,13 @@ def _resources() -> None:
     op.create_table(
         "resources",
         *_text("group", "kind", "mesh", "namespace", "name", primary_key=True),
-        sa.Column("uid", sa.Text, nullable=False, unique=True),
+        sa.Column("uid", TEXT, nullable=False, unique=True),
         *_text("document"),
     )
     op.create_table(
         "owners",
         *_text("owner_uid", primary_key=True),
-        sa.Column("resource_uid", sa.Text, sa.ForeignKey("resources.uid", ondelete="CASCADE"), primary_key=True),
+        sa.Column("resource_uid", TEXT, sa.ForeignKey("resources.uid", ondelete="CASCADE"), primary_key=True),
     )
     op.create_index("ix_owners_resource_uid", "owners", ["resource_uid"])
 
@@ -69,7 +72,7 @@ def _identities() -> None:
     op.create_table(
         "identities",
         sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("digest", sa.Text, nullable=False, unique=True),
+        sa.Column("digest", TEXT, nullable=False, unique=True),
         *_text("serial", "subject", "registration", "task", "key_hash"),
         sa.Column("not_after", sa.BigInteger, nullable=False),
     )
