@@ -6,12 +6,16 @@ its holder's word counts, within reason; who asks for more demands that the conn
 """
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from outrig.admission.form import INTERNET, VPC, Wanted
 from outrig.admission.ports import Peer
-from outrig.admission.proven import Proven
+from outrig.admission.proven import Proven, Vouched
 from outrig.admission.refusals import AddressRefused
+
+_ADVERTISED: Final = ".advertisedAddress"  # the one that may be a public one
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,30 @@ def _of_task(wanted: Wanted, proven: Proven) -> Reach:
     return Reach(public, first, (*((ip, VPC) for ip in wanted.ips), (public, INTERNET)))
 
 
+def check_addresses(said: Mapping[str, str], vouched: Vouched, peer: Peer, *, from_peer: bool) -> None:
+    """The addresses that a proxy's text gives itself, by field, are its own. Raises AddressRefused.
+
+    `from_peer`: the connection must come from one of them, or from one that the proof vouches for.
+    """
+    known = vouched.addresses
+    for field, text in said.items():
+        ip, outside = ipaddress.ip_address(text), field.endswith(_ADVERTISED) and text == vouched.public_address
+        if known and str(ip) not in known and not outside:
+            problem = f"{ip} is not an address of the task; ECS says it has {', '.join(known)}"
+            raise AddressRefused(field, problem, "give the address of its network interface, as `hostname -i` does")
+        if not known and _leads_nowhere(ip):
+            raise AddressRefused(field, f"{ip} leads nobody to a workload", "give one that others can reach")
+    if from_peer and peer.ip not in {*known, *said.values()}:
+        raise AddressRefused("", f"the connection comes from {peer.ip}, not from the workload")
+
+
+def _leads_nowhere(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved
+
+
 def _of_host(wanted: Wanted) -> Reach:
     for place, address in enumerate(wanted.addresses):
-        ip = ipaddress.ip_address(address.ip)
-        if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
+        if _leads_nowhere(ip := ipaddress.ip_address(address.ip)):
             raise AddressRefused(f"addresses[{place}]", f"{ip} leads nobody to a workload", "set OUTRIG_HOST_ADDRESS")
     found = [address.ip for address in wanted.addresses if address.type == wanted.connected_over]
     if not found:

@@ -14,20 +14,23 @@ from datetime import datetime
 
 from outrig import __version__
 from outrig.admission import audit
-from outrig.admission.addresses import choose_address
-from outrig.admission.denials import Denials
-from outrig.admission.enrolment import Enrolled, Newcomer, enrol, group_key
-from outrig.admission.form import VERSION, check_request
-from outrig.admission.ports import Authorities, Peer, TaskAttestor, TokenAttestor
-from outrig.admission.probing import probe_of
-from outrig.admission.proofs import Proof, Proofs
-from outrig.admission.proven import Proven
+from outrig.admission.answers import answer
+from outrig.admission.candidates import Arrival, Candidate, Candidates
+from outrig.admission.dataplanes import Enrolment
+from outrig.admission.denials import Denials, about
+from outrig.admission.form import VERSION
+from outrig.admission.ports import Authorities, DataplaneTokens, Peer, TaskAttestor, TokenAttestor
+from outrig.admission.proofs import Proofs
+from outrig.admission.proven import Vouched
 from outrig.admission.rate import Buckets, network_of
 from outrig.admission.refusals import CsrRefused, NonceRefused, NotNow, Refused, TooMany
 from outrig.admission.settings import AdmissionSettings
+from outrig.admission.warranting import WarrantProofs
 from outrig.ca import csr as requests
+from outrig.ca.authorities import ClockOutside
 from outrig.ca.csr import PublicKey
 from outrig.store.protocol import AlreadyExists, Conflict, Store, Unavailable
+from outrig.tokens.tokens import Tokens
 from outrig.wire.join import Challenge, Discovery, JoinRequest, JoinResponse
 
 
@@ -42,9 +45,17 @@ class Admission:
         attestor: TaskAttestor,
         tokens: TokenAttestor,
         authorities: Authorities,
+        dataplane_tokens: DataplaneTokens | None = None,
     ) -> None:
         self._settings, self._store, self._authorities = settings, store, authorities
-        self._proofs = Proofs(attestor, tokens, authorities.audience)
+        signed, from_peer = dataplane_tokens or Tokens(), settings.require_peer_address
+        self._candidates = Candidates(
+            authorities,
+            Proofs(attestor, tokens, authorities.audience),
+            WarrantProofs(settings, attestor, signed, store, authorities.audience),
+            Enrolment(authorities, signed, from_peer=from_peer),
+            from_peer,
+        )
         self._denials = Denials(store, settings)
         self._rate = Buckets(settings.rate, settings.burst)
         self._renewals = Buckets(settings.task_rate, settings.task_burst)
@@ -70,46 +81,43 @@ class Admission:
         """Register the workload that is calling and give it certificates. Raises Refused."""
         self._slow_down(peer)
         async with self._reporting(request, now):
-            wanted = check_request(request)
-            proof = self._proofs.read(request, wanted.csr, now)
-            key = self._read_key(wanted.csr)
-            known = await self._use_nonce(proof, now)
+            candidate = self._candidates.read(request, now)
+            key = self._read_key(candidate.csr)
+            known = await self._use_nonce(candidate, now)
             if known:
-                self._slow_down_renewal(proof, peer)
-            proven = await proof.verify(now, fresh=known)
-        async with self._reporting(request, now, proven=proven):
-            reach = choose_address(wanted, proven, peer, from_peer=self._settings.require_peer_address)
+                self._slow_down_renewal(candidate, peer)
+            shown = await candidate.prove(now, fresh=known)
+        async with self._reporting(request, now, proven=shown.vouched):
             holder = self._authorities.identify(peer.certificate, now) if peer.certificate else None
-            newcomer = Newcomer(request, wanted, proven, reach, key, requests.key_hash(key), holder)
             async with self._store.transaction() as tx:
-                enrolled = await enrol(tx, newcomer, authorities=self._authorities, now=now)
-        audit.admitted(newcomer, enrolled)
-        return self._response(enrolled, now)
+                enrolled = await shown.enrol(tx, Arrival(request, peer, key, holder), now)
+        audit.admitted(request, shown.vouched, enrolled)
+        return answer(enrolled, self._settings, authorities=self._authorities, now=now)
 
     @asynccontextmanager
     async def _reporting(
-        self, request: JoinRequest, now: datetime, *, proven: Proven | None = None
+        self, request: JoinRequest, now: datetime, *, proven: Vouched | None = None
     ) -> AsyncIterator[None]:
         """Whatever is refused within is logged, and told to the namespace; the store's troubles become refusals."""
         try:
             try:
                 yield
-            except (Unavailable, Conflict, AlreadyExists) as error:
+            except (Unavailable, Conflict, AlreadyExists, ClockOutside) as error:
                 raise _not_now(str(error)) from None
         except TooMany:
             raise
         except Refused as refused:
             audit.refused(request, refused, proven=proven)
             who = proven.account if proven else ""
-            await self._denials.record(group_key(request), refused, who=who, now=now)
+            await self._denials.record(about(request), refused, who=who, now=now)
             raise
 
     def _slow_down(self, peer: Peer) -> None:
         _take(self._rate, network_of(peer.ip), "this address asks too often")
 
-    def _slow_down_renewal(self, proof: Proof, peer: Peer) -> None:
+    def _slow_down_renewal(self, candidate: Candidate, peer: Peer) -> None:
         """The workload is only claimed yet; with the address in the name, nobody elsewhere can use up its renewals."""
-        _take(self._renewals, f"{network_of(peer.ip)} {proof.claimed}", "this workload renews too often")
+        _take(self._renewals, f"{network_of(peer.ip)} {candidate.claimed}", "this workload renews too often")
 
     def _read_key(self, csr: bytes) -> PublicKey:
         try:
@@ -120,34 +128,12 @@ class Admission:
             raise CsrRefused("csr", "its key is an authority's", "make a key of its own")
         return key
 
-    async def _use_nonce(self, proof: Proof, now: datetime) -> bool:
+    async def _use_nonce(self, candidate: Candidate, now: datetime) -> bool:
         """Use it up; gives whether the claimed workload holds certificates already. Raises NonceRefused."""
         async with self._store.transaction() as tx:
-            if not await tx.consume_nonce(proof.nonce, now):
+            if not await tx.consume_nonce(candidate.nonce, now):
                 raise NonceRefused("nonce", "is unknown, used or expired", "ask for a new challenge", retry_after=1)
-            return bool(await tx.live_keys(proof.claimed, now))
-
-    def _response(self, enrolled: Enrolled, now: datetime) -> JoinResponse:
-        registration, lifetime = (
-            enrolled.registration,
-            min(enrolled.control.not_after, enrolled.workload.not_after) - now,
-        )
-        seconds = max(1, int(lifetime.total_seconds()))
-        return JoinResponse(
-            namespace=registration.key.namespace,
-            registration=registration.key.name,
-            uid=registration.uid,
-            node_id=f"{registration.key.namespace}/{registration.key.name}",
-            control_chain=enrolled.control.chain,
-            control_roots=self._authorities.control_roots,
-            control_plane=self._authorities.control_plane,
-            workload_chain=enrolled.workload.chain,
-            xds_port=self._settings.xds_port,
-            xds_host=self._settings.xds_host,
-            probe=probe_of(registration),
-            expires_in=seconds,
-            renew_in=max(1, seconds // 2),
-        )
+            return bool(await tx.live_keys(candidate.claimed, now))
 
 
 def _take(buckets: Buckets, name: str, problem: str) -> None:

@@ -2,30 +2,30 @@
 
 import structlog
 
-from outrig.admission.enrolment import Enrolled, Newcomer
-from outrig.admission.proofs import claim, fingerprint
-from outrig.admission.proven import Proven
+from outrig.admission.enrolment import Enrolled
+from outrig.admission.proofs import asked_for, claim, fingerprint
+from outrig.admission.proven import Vouched
 from outrig.admission.refusals import Refused
 from outrig.wire.join import JoinRequest
 
 
-def admitted(newcomer: Newcomer, enrolled: Enrolled) -> None:
+def admitted(request: JoinRequest, vouched: Vouched, enrolled: Enrolled) -> None:
     """A workload was let in, or renewed."""
     structlog.get_logger("audit").info(
         "join",
         outcome="renewed" if enrolled.renewal else "admitted",
-        **newcomer.proven.facts,
+        **vouched.facts,
         registration=str(enrolled.registration.key),
         uid=enrolled.registration.uid,
-        identity=enrolled.workload.subject,
-        key_hash=newcomer.key_hash,
-        serials=[enrolled.control.serial, enrolled.workload.serial],
+        identity=enrolled.workload.subject if enrolled.workload else "",
+        key_hash=enrolled.control.key_hash,
+        serials=[issued.serial for issued in enrolled.issued],
         policy=enrolled.policy,
-        proof=fingerprint(newcomer.request),
+        proof=fingerprint(request),
     )
 
 
-def refused(request: JoinRequest, refusal: Refused, *, proven: Proven | None) -> None:
+def refused(request: JoinRequest, refusal: Refused, *, proven: Vouched | None) -> None:
     """A caller was turned away. `claimed…` is its own word, shown shortened and escaped."""
     structlog.get_logger("audit").warning(
         "join",
@@ -35,6 +35,6 @@ def refused(request: JoinRequest, refusal: Refused, *, proven: Proven | None) ->
         detail=refusal.detail,
         reference=refusal.reference,
         **(proven.facts if proven else {"claimed_task": ascii(claim(request))[1:-1][:200]}),
-        claimed_group=ascii(f"{request.namespace}/{request.workload_group}")[1:-1][:200],
+        claimed_group=ascii(asked_for(request))[1:-1][:200],
         proof=fingerprint(request),
     )

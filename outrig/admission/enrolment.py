@@ -16,6 +16,7 @@ from outrig.admission.ports import Authorities
 from outrig.admission.proven import Proven
 from outrig.admission.refusals import (
     Banned,
+    CsrRefused,
     GroupUnknown,
     KeyPinned,
     KeyReused,
@@ -27,6 +28,8 @@ from outrig.admission.refusals import (
 from outrig.attest.token import LEEWAY
 from outrig.ca.authority import Issued
 from outrig.ca.csr import PublicKey
+from outrig.ca.meshes import MeshAuthority
+from outrig.ca.names import ControlName, workload_uri
 from outrig.ca.peers import ControlPeer
 from outrig.dialects.bans import banned_in
 from outrig.dialects.core.namespace import mesh_of
@@ -66,17 +69,22 @@ class Newcomer:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What came of it. `policy`: the rule that let the task in; empty for a renewal."""
+    """What came of it. `policy`: what let the caller in; empty for a renewal. `workload`: None if in no mesh."""
 
     registration: Resource
     control: Issued
-    workload: Issued
+    workload: Issued | None
     policy: str
 
     @property
     def renewal(self) -> bool:
-        """Whether the task was registered before."""
+        """Whether the caller was registered before."""
         return not self.policy
+
+    @property
+    def issued(self) -> tuple[Issued, ...]:
+        """The certificates."""
+        return (self.control, self.workload) if self.workload else (self.control,)
 
 
 def group_key(request: JoinRequest) -> Key:
@@ -95,20 +103,22 @@ async def enrol(tx: Transaction, newcomer: Newcomer, *, authorities: Authorities
     await _keep_entry(tx, stored, newcomer=newcomer, now=now, anew=said != stored.spec["registration"])
     control, workload = _issue(stored, newcomer, authorities=authorities, mesh=mesh)
     for issued in (control, workload):
-        await tx.add_identity(_row(issued, stored, newcomer=newcomer))
+        await tx.add_identity(identity_row(issued, stored, principal=newcomer.proven.principal))
     return Enrolled(stored, control, workload, policy)
 
 
-async def _mesh(tx: Transaction, newcomer: Newcomer, authorities: Authorities) -> str:
+async def _mesh(tx: Transaction, newcomer: Newcomer, authorities: Authorities) -> MeshAuthority:
     name = newcomer.wanted.namespace
     namespace = await tx.get(Key("", "Namespace", "", "", name))
     if namespace is None or namespace.deleting:
         raise GroupUnknown(f"Namespace {name}", "does not exist", "create it, or correct the agent's configuration")
     if banned := banned_in(namespace) & names_of(newcomer.proven.caller):
         raise Banned(f"Namespace {name}", f"{min(banned)} is banned", "ask who owns the namespace")
-    if (mesh := mesh_of(namespace)) not in authorities.trust_domains:
+    if (found := await authorities.find_mesh(tx, mesh := mesh_of(namespace))) is None:
         raise GroupUnknown(f"Namespace {name}", f"is in mesh {mesh!r}, which does not exist")
-    return mesh
+    if newcomer.key_hash == found.authority.key_hash:
+        raise CsrRefused("csr", "its key is an authority's", "make a key of its own")
+    return found
 
 
 async def _registration(tx: Transaction, newcomer: Newcomer) -> Resource | None:
@@ -225,22 +235,24 @@ def _check_labels(group: Resource, wanted: Mapping[str, str]) -> None:
             raise LabelRefused(f"labels[{label}]", problem, "take it out of workload.labels")
 
 
-def _issue(stored: Resource, newcomer: Newcomer, *, authorities: Authorities, mesh: str) -> tuple[Issued, Issued]:
+def _issue(
+    stored: Resource, newcomer: Newcomer, *, authorities: Authorities, mesh: MeshAuthority
+) -> tuple[Issued, Issued]:
     """The control identity and the workload identity; the latter's service account is the remembered group's."""
     namespace, template = stored.key.namespace, parse(WorkloadGroupBody, group_of(stored)).spec.template
-    account = template.service_account or DEFAULT_ACCOUNT
-    control = authorities.issue_control(newcomer.key, namespace=namespace, registration=stored.key.name, uid=stored.uid)
-    workload = authorities.issue_workload(newcomer.key, mesh=mesh, namespace=namespace, service_account=account)
-    return control, workload
+    uri = workload_uri(mesh.domain, namespace, template.service_account or DEFAULT_ACCOUNT)
+    name = ControlName(authorities.cluster_id, namespace, stored.key.name, stored.uid)
+    return authorities.issue_control(newcomer.key, name), authorities.issue_workload(newcomer.key, (uri,), by=mesh)
 
 
-def _row(issued: Issued, stored: Resource, *, newcomer: Newcomer) -> Identity:
+def identity_row(issued: Issued, stored: Resource, *, principal: str) -> Identity:
+    """The record of a certificate that was issued to a registration."""
     return Identity(
         digest=issued.digest,
         serial=issued.serial,
         subject=issued.subject,
         registration=stored.uid,
-        task=newcomer.proven.principal,
+        task=principal,
         key_hash=issued.key_hash,
         not_after=issued.not_after,
     )

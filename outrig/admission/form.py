@@ -41,8 +41,7 @@ class Wanted:
 
 def check_request(request: JoinRequest) -> Wanted:
     """What the request asks for. Raises Malformed, LabelRefused."""
-    if request.version != VERSION:
-        raise Malformed("version", f"{request.version} is not spoken here", f"versions: {VERSION}")
+    check_agent(request)
     _check_names(request)
     _check_labels(request.labels)
     addresses = _addresses(request.addresses)
@@ -50,7 +49,7 @@ def check_request(request: JoinRequest) -> Wanted:
     return Wanted(
         namespace=request.namespace,
         group=request.workload_group,
-        csr=_der(request.csr),
+        csr=decoded_csr(request.csr),
         addresses=addresses,
         ips=ips,
         labels=dict(request.labels),
@@ -65,6 +64,12 @@ def _check_names(request: JoinRequest) -> None:
         raise Malformed("workloadGroup", "is no WorkloadGroup's name")
     if request.connected_over not in (VPC, INTERNET):
         raise Malformed("connectedOver", "is neither VPC nor INTERNET")
+
+
+def check_agent(request: JoinRequest) -> None:
+    """The request is of a version that is spoken here, of an agent that says what it is. Raises Malformed."""
+    if request.version != VERSION:
+        raise Malformed("version", f"{request.version} is not spoken here", f"versions: {VERSION}")
     for field, text in (("agentVersion", request.agent_version), ("envoyVersion", request.envoy_version)):
         if not _AGENT_VERSION.fullmatch(text):
             raise Malformed(field, "is no version", "at most 128 letters, digits and . + _ / -")
@@ -96,7 +101,8 @@ def _address(given: HostAddress, place: str) -> HostAddress:
         raise Malformed(f"{place}.ip", "is no IP address") from None
 
 
-def _der(text: str) -> bytes:
+def decoded_csr(text: str) -> bytes:
+    """The DER of a certificate request. Raises Malformed."""
     try:
         der = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -1,6 +1,6 @@
 """What the join asks of others."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -11,7 +11,12 @@ from outrig.attest.token import Claimed, VerifiedToken
 from outrig.attest.tokens import TokenEvidence
 from outrig.ca.authority import Issued
 from outrig.ca.csr import PublicKey
+from outrig.ca.meshes import MeshAuthority, Reads
+from outrig.ca.names import ControlName
 from outrig.ca.peers import ControlPeer
+from outrig.tokens.claims import DataplaneClaims, ZoneClaims
+from outrig.tokens.jwt import Verified
+from outrig.tokens.keys import Ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,24 @@ class TokenAttestor(Protocol):
         ...
 
 
+class DataplaneTokens(Protocol):
+    """Knows the tokens of data planes and zone proxies. All raise TokenInvalid."""
+
+    async def verify_dataplane(
+        self, reads: Reads, token: str, *, mesh: str, now: datetime
+    ) -> tuple[Verified, DataplaneClaims]:
+        """What a data plane token of that mesh says."""
+        ...
+
+    async def verify_zone(self, reads: Reads, token: str, *, now: datetime) -> tuple[Verified, ZoneClaims]:
+        """What a zone token says."""
+        ...
+
+    async def check_standing(self, reads: Reads, ring: Ring, *, kid: str, jti: str) -> None:
+        """A token that was verified before is good still."""
+        ...
+
+
 class Authorities(Protocol):
     """Signs certificates."""
 
@@ -63,9 +86,8 @@ class Authorities(Protocol):
         """Whom agents accept as the control plane, PEM."""
         ...
 
-    @property
-    def trust_domains(self) -> Mapping[str, str]:
-        """Mesh → trust domain."""
+    async def find_mesh(self, reads: Reads, mesh: str) -> MeshAuthority | None:
+        """The authority of a mesh's workloads, as it is now; None if there is no such mesh."""
         ...
 
     def read_key(self, csr: bytes) -> PublicKey:
@@ -78,6 +100,8 @@ class Authorities(Protocol):
         """The registration whose control identity this certificate (PEM) is."""
         ...
 
-    def issue_workload(self, key: PublicKey, *, mesh: str, namespace: str, service_account: str) -> Issued: ...
+    def issue_workload(
+        self, key: PublicKey, uris: Sequence[str], *, by: MeshAuthority, until: datetime = ...
+    ) -> Issued: ...
 
-    def issue_control(self, key: PublicKey, *, namespace: str, registration: str, uid: str) -> Issued: ...
+    def issue_control(self, key: PublicKey, name: ControlName, *, until: datetime = ...) -> Issued: ...

@@ -6,15 +6,17 @@ requests with no proof, or with both kinds.
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from outrig.admission.form import INTERNET
 from outrig.admission.ports import TaskAttestor, TokenAttestor
-from outrig.admission.proven import Proven, proven_task, proven_token
+from outrig.admission.proven import Proven, Vouched, proven_task, proven_token
 from outrig.admission.refusals import Malformed
 from outrig.attest.evidence import Evidence
+from outrig.attest.task import VerifiedTask
 from outrig.attest.token import principal
 from outrig.attest.tokens import TokenEvidence
 from outrig.wire.join import JoinRequest
@@ -22,7 +24,10 @@ from outrig.wire.join import JoinRequest
 _NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
-class Proof(Protocol):
+V_co = TypeVar("V_co", bound=Vouched, covariant=True)
+
+
+class Proof(Protocol[V_co]):
     """What a caller brings to show who it is. `claimed`: the principal it says it is, unproven until `verify`."""
 
     @property
@@ -31,17 +36,18 @@ class Proof(Protocol):
     @property
     def claimed(self) -> str: ...
 
-    async def verify(self, now: datetime, *, fresh: bool) -> Proven:
+    async def verify(self, now: datetime, *, fresh: bool) -> V_co:
         """Who the caller is; `fresh`: nothing may come from a cache. Raises Refused."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class TaskProof:
-    """A task's signature, checked as far as that needs nobody else."""
+class TaskProof(Generic[V_co]):
+    """A task's signature, checked as far as that needs nobody else. `vouch`: what follows from the verified task."""
 
     evidence: Evidence
     attestor: TaskAttestor
+    vouch: Callable[[VerifiedTask], V_co]
 
     @property
     def nonce(self) -> str:
@@ -53,14 +59,14 @@ class TaskProof:
         """The task's ARN."""
         return self.evidence.claim.task_arn
 
-    async def verify(self, now: datetime, *, fresh: bool) -> Proven:  # noqa: ARG002 - its date was checked before
+    async def verify(self, now: datetime, *, fresh: bool) -> V_co:  # noqa: ARG002 - its date was checked before
         """See `Proof`."""
-        return proven_task(await self.attestor.verify(self.evidence, fresh=fresh))
+        return self.vouch(await self.attestor.verify(self.evidence, fresh=fresh))
 
 
 @dataclass(frozen=True, slots=True)
-class TokenProof:
-    """A token, checked as far as that needs no key."""
+class JwtProof:
+    """A token of an issuer, checked as far as that needs no key."""
 
     nonce: str
     claimed: str
@@ -80,28 +86,37 @@ class Proofs:
     tokens: TokenAttestor
     audience: str
 
-    def read(self, request: JoinRequest, csr: bytes, now: datetime) -> Proof:
+    def read(self, request: JoinRequest, csr: bytes, now: datetime) -> Proof[Proven]:
         """The one proof of a request, checked as far as that asks nobody. Raises Refused."""
+        if request.token is not None:
+            raise Malformed("token", "is no proof for a WorkloadGroup", "join it by a task's role or an issuer's token")
         if request.jwt is None and request.aws is not None and request.ecs is not None:
             public = request.connected_over == INTERNET
             evidence = Evidence(request.aws, request.ecs, csr, self.audience, public)
             self.tasks.check(evidence, now)
-            return TaskProof(evidence, self.tasks)
+            return TaskProof(evidence, self.tasks, proven_task)
         if request.jwt is None or request.aws is not None or request.ecs is not None:
             raise Malformed("request", "has no proof of identity, or more than one", "aws and ecs, or else jwt")
         if not _NONCE.fullmatch(request.jwt.nonce):
             raise Malformed("jwt.nonce", f"does not have the form {_NONCE.pattern}")
         token = TokenEvidence(request.jwt.token, csr, self.audience)
         said = self.tokens.check(token)
-        return TokenProof(request.jwt.nonce, principal(said.issuer, said.subject), token, self.tokens)
+        return JwtProof(request.jwt.nonce, principal(said.issuer, said.subject), token, self.tokens)
 
 
 def fingerprint(request: JoinRequest) -> str:
     """Names a request's proof without telling it."""
-    proof = request.jwt.token if request.jwt else request.aws.signature if request.aws else ""
+    bearer = request.jwt or request.token
+    proof = bearer.token if bearer else request.aws.signature if request.aws else ""
     return hashlib.sha256(proof.encode(errors="replace")).hexdigest()[:12]
 
 
 def claim(request: JoinRequest) -> str:
     """Whom a request says it is of, as far as that can be read at a glance; for the log."""
-    return request.ecs.task_arn if request.ecs else "a token" if request.jwt else ""
+    return request.ecs.task_arn if request.ecs else "a token" if request.jwt or request.token else ""
+
+
+def asked_for(request: JoinRequest) -> str:
+    """What a request says it wants to be; for the log."""
+    join = request.dataplane
+    return f"{join.proxy_type} {join.mesh}/{join.name}" if join else f"{request.namespace}/{request.workload_group}"

@@ -36,7 +36,7 @@ class LabelRefused(Refused):
 
 
 class GroupUnknown(Refused):
-    """There is no such namespace or WorkloadGroup."""
+    """There is no such namespace, WorkloadGroup, mesh, or Dataplane to join by name."""
 
     code, proven = "OUT117", True
 
@@ -75,6 +75,30 @@ class Banned(Refused):
     """The caller is on the namespace's list of those who are shut out."""
 
     code, proven = "OUT125", True
+
+
+class DataplaneRefused(Refused):
+    """The Dataplane's text is not valid, or its mesh does not take it."""
+
+    code, status = "OUT126", 400
+
+
+class WarrantRefused(Refused):
+    """The tags of the role, or the claims of the token, do not allow it."""
+
+    code, proven = "OUT127", True
+
+
+class NameTaken(Refused):
+    """The Dataplane of that name is somebody else's."""
+
+    code, status, proven = "OUT128", 409, True
+
+
+class MethodRefused(Refused):
+    """Proxies of that type are not asked for this kind of proof here."""
+
+    code = "OUT129"
 
 
 class TooMany(Refused):

@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
+
+AWS_IAM: Final = "aws-iam"
+DP_TOKEN: Final = "dpToken"  # noqa: S105 - a method's name
+ZONE_TOKEN: Final = "zoneToken"  # noqa: S105
+NONE: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,10 @@ class AdmissionSettings:
     """Challenges for all callers together at once after a pause."""
     require_peer_address: bool = False
     """Demand that the connection comes from the task's own address; not behind what hides addresses."""
+    dataplane_proofs: frozenset[str] = frozenset((DP_TOKEN,))
+    """Proofs that data planes may bring: `aws-iam`, `dpToken`; `none`: they need no proof."""
+    zone_proofs: frozenset[str] = frozenset((ZONE_TOKEN,))
+    """Proofs that zone proxies may bring: `aws-iam`, `zoneToken`; `none`: they need no proof."""
     events_per_minute: int = 30
     """OnboardingDenied Events written for a namespace in a minute, at most; further refusals are only logged."""
     event_lifetime: timedelta = timedelta(hours=1)

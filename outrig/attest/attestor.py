@@ -99,4 +99,5 @@ def _verified(claim: Claim, role: Role, task: Task, *, public: str) -> VerifiedT
         address=task.addresses[0],
         addresses=task.addresses,
         public_address=public,
+        role_tags=role.tags,
     )

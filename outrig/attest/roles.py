@@ -20,12 +20,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role as IAM knows it. `trusted`: who may assume it, `kind:principal` each."""
+    """A role as IAM knows it. `trusted`: who may assume it, `kind:principal` each. `tags`: keys and values."""
 
     name: str
     role_id: str
     arn: str
     trusted: tuple[str, ...]
+    tags: tuple[tuple[str, str], ...] = ()
 
     @property
     def account(self) -> str:
@@ -100,7 +101,8 @@ def check_trust(role: Role, *, strict: bool) -> None:
 def read_role(answer: Answer) -> Role:
     """The role in GetRole's answer."""
     role = answer["Role"]
-    return Role(role["RoleName"], role["RoleId"], role["Arn"], _trusted(role["AssumeRolePolicyDocument"]))
+    tags = tuple((tag["Key"], tag["Value"]) for tag in role.get("Tags") or ())
+    return Role(role["RoleName"], role["RoleId"], role["Arn"], _trusted(role["AssumeRolePolicyDocument"]), tags)
 
 
 def _trusted(policy: object) -> tuple[str, ...]:

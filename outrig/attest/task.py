@@ -9,7 +9,7 @@ class VerifiedTask:
 
     `role_id` is the role's unique id, which a role made anew under the same name does not have. `address` is the first
     private IPv4 address of its network interface, `addresses` all addresses of it. `public_address` is known only if it
-    was asked for, and the interface has one.
+    was asked for, and the interface has one. `role_tags` are keys and values.
     """
 
     partition: str
@@ -26,3 +26,4 @@ class VerifiedTask:
     address: str
     addresses: tuple[str, ...]
     public_address: str = ""
+    role_tags: tuple[tuple[str, str], ...] = ()

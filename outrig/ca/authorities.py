@@ -1,4 +1,5 @@
-"""All authorities of an installation: kept in the store, made at the first start, read ever after.
+"""All authorities of an installation: kept in the store. Those of the control plane itself are made at the first start
+and read ever after; those of meshes come and change with them (`meshes`).
 
 `open_authorities` is safe for replicas that start at once: whoever writes first has made them, the others read.
 Private keys lie in the store in the clear, under a group no API serves: who can read the store can act as the mesh.
@@ -6,7 +7,7 @@ Private keys lie in the store in the clear, under a group no API serves: who can
 
 import ipaddress
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -25,15 +26,16 @@ from outrig.ca.authority import (
     write_authority,
 )
 from outrig.ca.csr import PublicKey, parse_csr
-from outrig.ca.names import ControlName, server_uri, workload_uri
+from outrig.ca.meshes import AUTHORITY, INTERNAL, MeshAuthority, Reads, find_authority
+from outrig.ca.names import ControlName, server_uri
 from outrig.ca.peers import ControlPeer, control_peer
 from outrig.ca.settings import CaSettings
 from outrig.errors import OutrigError
 from outrig.resources import Json, Key, Resource
 from outrig.store.protocol import AlreadyExists, Conflict, Store
 
-INTERNAL = "outrig.internal"
 Clock = Callable[[], datetime]
+FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 def utc_now() -> datetime:
@@ -41,10 +43,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class TrustDomainChanged(OutrigError):
-    """A mesh has an authority already, of another trust domain."""
+class ClockOutside(OutrigError):
+    """By this machine's clock the authority's own certificate is not valid."""
 
-    code = "OUT141"
+    code = "OUT142"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,21 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Authorities:
-    """The authorities of one control plane, and its certificates by purpose. `cluster_id` names it for good."""
+    """The authorities of one control plane, and its certificates by purpose. `cluster_id` names it for good.
+
+    Whatever issues raises ClockOutside.
+    """
 
     cluster_id: str
     control: Authority
     clients: Authority
-    meshes: Mapping[str, Authority]
     settings: CaSettings = CaSettings()
     clock: Clock = utc_now
 
     @property
     def audience(self) -> str:
         """What proofs must be bound to: `<trust domain of mesh default>/<cluster id>`."""
-        return f"{self.settings.trust_domains.get('default', 'outrig')}/{self.cluster_id}"
+        return f"{self.settings.trust_domain}/{self.cluster_id}"
 
     @property
     def control_plane(self) -> str:
@@ -81,18 +85,13 @@ class Authorities:
         """Whom agents accept as the control plane, PEM."""
         return self.control.pem
 
-    @property
-    def trust_domains(self) -> Mapping[str, str]:
-        """Mesh → trust domain."""
-        return self.settings.trust_domains
-
-    def mesh(self, name: str) -> Authority | None:
-        """The authority of a mesh's workloads; None if there is no such mesh."""
-        return self.meshes.get(name)
+    async def find_mesh(self, reads: Reads, mesh: str) -> MeshAuthority | None:
+        """The authority of a mesh's workloads, as it is now; None if there is no such mesh."""
+        return await find_authority(reads, mesh)
 
     def owns_key(self, key_hash: str) -> bool:
-        """Whether that is the key of one of the authorities."""
-        return key_hash in {a.key_hash for a in (self.control, self.clients, *self.meshes.values())}
+        """Whether that is the key of one of the control plane's own authorities."""
+        return key_hash in (self.control.key_hash, self.clients.key_hash)
 
     def read_key(self, csr: bytes) -> PublicKey:
         """The public key of a certificate request (DER). Raises CsrRefused."""
@@ -106,17 +105,17 @@ class Authorities:
             return None
         return control_peer(leaf, self.control, cluster=self.cluster_id, now=now)
 
-    def issue_workload(self, key: PublicKey, *, mesh: str, namespace: str, service_account: str) -> Issued:
-        """An identity among workloads, to call and be called by. Raises NameRefused; KeyError without such a mesh."""
-        uri = workload_uri(self.settings.trust_domains[mesh], namespace, service_account)
-        leaf = Leaf(key, (SERVER, CLIENT), (x509.UniformResourceIdentifier(uri),))
-        return self._sign(self.meshes[mesh], leaf, self.settings.workload_lifetime)
+    def issue_workload(
+        self, key: PublicKey, uris: Sequence[str], *, by: MeshAuthority, until: datetime = FOREVER
+    ) -> Issued:
+        """An identity among workloads, to call and be called by, that ends at `until` at the latest."""
+        leaf = Leaf(key, (SERVER, CLIENT), tuple(x509.UniformResourceIdentifier(uri) for uri in uris))
+        return self._sign(by.authority, leaf, by.lifetime or self.settings.workload_lifetime, until=until)
 
-    def issue_control(self, key: PublicKey, *, namespace: str, registration: str, uid: str) -> Issued:
+    def issue_control(self, key: PublicKey, name: ControlName, *, until: datetime = FOREVER) -> Issued:
         """The identity of one registration towards the control plane, and only as a client."""
-        name = ControlName(self.cluster_id, namespace, registration, uid)
         leaf = Leaf(key, (CLIENT,), (x509.UniformResourceIdentifier(name.uri),))
-        return self._sign(self.control, leaf, self.settings.control_lifetime)
+        return self._sign(self.control, leaf, self.settings.control_lifetime, until=until)
 
     def issue_server(self, hosts: Sequence[str]) -> KeyPair:
         """A server certificate of the control plane for those DNS names and addresses, with a new key."""
@@ -131,35 +130,33 @@ class Authorities:
         leaf = Leaf(key.public_key(), (CLIENT,), common_name=name, group=group)
         return KeyPair(self._sign(self.clients, leaf, lifetime), key_pem(key))
 
-    def _sign(self, authority: Authority, leaf: Leaf, lifetime: timedelta) -> Issued:
+    def _sign(self, authority: Authority, leaf: Leaf, lifetime: timedelta, *, until: datetime = FOREVER) -> Issued:
         now = self.clock().replace(microsecond=0)
-        return authority.sign(leaf, start=now - self.settings.backdate, end=now + lifetime)
+        begin, end = authority.certificate.not_valid_before_utc, authority.certificate.not_valid_after_utc
+        if not begin <= now < end:
+            problem = f"valid from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M}"
+            raise ClockOutside(_name(authority), problem, "is this machine's clock right?")
+        return authority.sign(leaf, start=now - self.settings.backdate, end=min(now + lifetime, until))
 
 
 async def open_authorities(store: Store, settings: CaSettings | None = None, *, clock: Clock = utc_now) -> Authorities:
     """The installation's authorities and cluster id, made where the store has none yet.
 
-    Raises TrustDomainChanged, and the store's Unavailable.
+    Raises the store's Unavailable.
     """
     settings, now = settings or CaSettings(), clock()
 
-    async def authority(name: str, domain: str = "") -> Authority:
+    async def authority(name: str) -> Authority:
         def made() -> Json:
-            uri, lifetime = f"spiffe://{domain}" if domain else "", settings.authority_lifetime
-            return write_authority(new_authority(f"Outrig {name}", now=now, lifetime=lifetime, uri=uri))
+            return write_authority(new_authority(f"Outrig {name}", now=now, lifetime=settings.authority_lifetime))
 
-        body = await _read_or_create(store, _key("Authority", name), make=lambda: {**made(), "trustDomain": domain})
-        if body["trustDomain"] != domain:
-            hint = "certificates of it are in use; set it back"
-            raise TrustDomainChanged(name, f"its trust domain is {body['trustDomain']}, not {domain}", hint)
-        return read_authority({**body})
+        return read_authority(await _read_or_create(store, Key(*AUTHORITY, "", "", name), make=made))
 
-    plane = await _read_or_create(store, _key("ControlPlane", "self"), make=_new_cluster)
+    plane = await _read_or_create(store, Key(INTERNAL, "ControlPlane", "", "", "self"), make=_new_cluster)
     return Authorities(
         cluster_id=str(plane["clusterId"]),
         control=await authority("control"),
         clients=await authority("clients"),
-        meshes={mesh: await authority(f"mesh/{mesh}", domain) for mesh, domain in settings.trust_domains.items()},
         settings=settings,
         clock=clock,
     )
@@ -176,8 +173,8 @@ async def _read_or_create(store: Store, key: Key, *, make: Callable[[], Json]) -
         raise
 
 
-def _key(kind: str, name: str) -> Key:
-    return Key(INTERNAL, kind, "", "", name)
+def _name(authority: Authority) -> str:
+    return authority.certificate.subject.rfc4514_string().removeprefix("CN=")
 
 
 def _new_cluster() -> Json:

@@ -4,18 +4,21 @@ A leaf is never an authority, may only sign digitally, and carries exactly the n
 Source: RFC 5280, section 4.2; X.509-SVID, section 4.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from outrig.ca.csr import PublicKey, key_hash
 
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Authority:
     """A signing key and its certificate."""
 
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    key: PrivateKey
 
     @property
     def pem(self) -> str:
@@ -116,16 +119,17 @@ def write_authority(authority: Authority) -> dict[str, str]:
     return {"certificate": authority.pem, "key": key_pem(authority.key)}
 
 
-def read_authority(body: dict[str, str]) -> Authority:
+def read_authority(body: Mapping[str, Any]) -> Authority:
     """What `write_authority` wrote. Raises ValueError if it is damaged or the key is not the certificate's."""
-    key = serialization.load_pem_private_key(body["key"].encode(), None)
+    # An RSA key was checked when it was stored; checking its primes again at each join would take a tenth of a second.
+    key = serialization.load_pem_private_key(body["key"].encode(), None, unsafe_skip_rsa_key_validation=True)
     certificate = x509.load_pem_x509_certificate(body["certificate"].encode())
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+    if not isinstance(key, PrivateKey) or key.public_key() != certificate.public_key():
         raise ValueError("a stored authority's key is not that of its certificate")
     return Authority(certificate, key)
 
 
-def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
+def key_pem(key: PrivateKey) -> str:
     """The private key as PKCS#8, PEM, not encrypted."""
     form = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()

@@ -1,15 +1,15 @@
 """Settings of the certificate authorities."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 SHORTEST = timedelta(minutes=1)
+DEFAULT_MESH = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class CaSettings:
-    """How long certificates live, and which meshes have an authority. Raises ValueError on lifetimes under a minute."""
+    """How long certificates live, and of which trust domain they are. Raises ValueError on lifetimes under a minute."""
 
     workload_lifetime: timedelta = timedelta(hours=1)
     """Workload identities; renewed by the agent at half of it."""
@@ -23,12 +23,14 @@ class CaSettings:
     """How far certificates begin in the past, for peers whose clocks are behind."""
     allow_rsa: bool = False
     """Whether requests may bring RSA keys (2048 to 4096 bits, exponent 65537) besides P-256 and P-384."""
-    trust_domains: Mapping[str, str] = field(default_factory=lambda: {"default": "cluster.local"})
-    """The trust domain of each mesh; each has an authority of its own."""
+    trust_domain: str = "cluster.local"
+    """That of mesh `default`. Every other mesh's is its own name."""
 
     def __post_init__(self) -> None:
         for name in ("workload_lifetime", "control_lifetime", "server_lifetime", "authority_lifetime"):
             if getattr(self, name) < SHORTEST:
                 raise ValueError(f"{name}: {getattr(self, name)} is too short; at least one minute")
-        if len(set(self.trust_domains.values())) != len(self.trust_domains):
-            raise ValueError("trust_domains: two meshes share a trust domain")
+
+    def trust_domain_of(self, mesh: str) -> str:
+        """The trust domain of a mesh."""
+        return self.trust_domain if mesh == DEFAULT_MESH else mesh

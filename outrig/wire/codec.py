@@ -1,13 +1,13 @@
 """Dataclasses to JSON and back, strictly: unknown fields, missing fields, wrong types and repeated keys are refused.
 
-A field that is None is left out, and is never written as null. JSON names are the Python names in camelCase. Raises
-`WireError`, whose text names the field.
+A field that has its default is left out, so that a reader who does not know it yet reads the rest; nothing is ever
+written as null. JSON names are the Python names in camelCase. Raises `WireError`, whose text names the field.
 """
 
 import json
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 D = TypeVar("D")
@@ -79,11 +79,15 @@ def _expect(kind: Any, value: Any, path: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        given = {f.name: getattr(value, f.name) for f in fields(value)}
+        given = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != _default(f)}
         return {_camel(name): _plain(part) for name, part in given.items() if part is not None}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _camel(name: str) -> str:

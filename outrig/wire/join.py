@@ -12,9 +12,9 @@ new key.
 
 from dataclasses import dataclass, field
 
-from outrig.wire.probe import Probe
+from outrig.wire.probe import PortProbe, Probe
 
-MAX_REQUEST = 32 * 1024  # bytes of a join request
+MAX_REQUEST = 64 * 1024  # bytes of a join request
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,31 @@ class JwtProof:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenProof:
+    """A data plane token, or a zone token, compact form. `nonce`: from the challenge.
+
+    Empty where the control plane asks its proxies for no proof.
+    """
+
+    token: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataplaneJoin:
+    """Which proxy of a mesh joins. `proxy_type`: dataplane, ingress or egress; the latter two are of no mesh.
+
+    `resource`: its Dataplane (ZoneIngress, ZoneEgress) as JSON text; empty: the one of this name that the control plane
+    has already.
+    """
+
+    mesh: str
+    name: str
+    proxy_type: str = "dataplane"
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HostAddress:
     """An address of the workload. `type`: VPC or INTERNET."""
 
@@ -79,7 +104,8 @@ class HostAddress:
 class JoinRequest:
     """`csr`: base64 of a PKCS#10 request's DER; only its public key counts. `labels` add to the group's.
 
-    Either `aws` and `ecs` (a task of ECS) or `jwt` (any other host) say who is calling.
+    Either `aws` and `ecs` (a task of ECS), or `jwt` (any other host), or `token` say who is calling. With `dataplane`,
+    `namespace` and `workload_group` are empty, and so may `addresses` be; without it, `token` is no proof.
     """
 
     version: int
@@ -94,6 +120,8 @@ class JoinRequest:
     aws: AwsProof | None = None
     ecs: EcsTask | None = None
     jwt: JwtProof | None = None
+    token: TokenProof | None = None
+    dataplane: DataplaneJoin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +131,9 @@ class JoinResponse:
     `node_id`: the proxy's id towards xDS. `control_chain`: the control identity, leaf first, PEM; `workload_chain`: the
     workload identity likewise. `control_roots`: whom to accept as the control plane, PEM; its server certificate
     carries the URI `control_plane`. The xDS server is at `xds_port` of the host the agent joined at, or of `xds_host`.
-    `probe`: how to find out whether the application is ready; None: by its open ports.
+    `probe`: how to find out whether the application is ready; None: by its open ports. `probes`: how a Dataplane's
+    inbounds are probed, those that are; the ports are named in `Report.unready_ports` while they fail. A Dataplane's
+    `namespace` is `kuma-<mesh>`, its `registration` its name; a zone proxy's namespace is `kuma-`.
     """
 
     namespace: str
@@ -119,6 +149,7 @@ class JoinResponse:
     renew_in: int
     xds_host: str = ""
     probe: Probe | None = None
+    probes: tuple[PortProbe, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The readiness probe that a joining workload is given: exactly one method, and when it is tried.
+"""The readiness probes that a joining workload is given: one for a task, with exactly one method, or one for each port.
 
 Defaults are filled in already. An empty host means the workload itself.
 """
@@ -6,6 +6,8 @@ Defaults are filled in already. An empty host means the workload itself.
 from dataclasses import dataclass
 
 from outrig.wire.codec import WireError
+
+LONGEST = 86_400.0  # seconds between two probes of a port, and for one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +87,26 @@ class Probe:
     @property
     def _methods(self) -> tuple[Method | None, ...]:
         return (self.http_get, self.tcp_socket, self.exec, self.grpc)
+
+
+@dataclass(frozen=True, slots=True)
+class PortProbe:
+    """Whether the application behind one inbound accepts TCP connections, at `host` and `target_port`.
+
+    `port` is the inbound's, by which it is reported. `interval`, `timeout`: seconds. Thresholds: tries in a row until
+    the inbound counts as healthy, or as unhealthy; it starts as unhealthy. Raises WireError for numbers that mean
+    nothing.
+    """
+
+    port: int
+    host: str
+    target_port: int
+    interval: float
+    timeout: float
+    healthy_threshold: int
+    unhealthy_threshold: int
+
+    def __post_init__(self) -> None:
+        times_fit = 0 < self.interval < LONGEST and 0 < self.timeout < LONGEST
+        if not times_fit or min(self.healthy_threshold, self.unhealthy_threshold) < 1:
+            raise WireError("probes: expected positive times, under a day, and positive thresholds")

@@ -34,10 +34,14 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Agent: my state is now this. Sent after Hello and at every change. `reason`: one line, for people."""
+    """Agent: my state is now this. Sent after Hello and at every change. `reason`: one line, for people.
+
+    `unready_ports`: the inbounds of a Dataplane whose probes fail (`JoinResponse.probes`), by port, in ascending order.
+    """
 
     state: str
     reason: str = ""
+    unready_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Rejoin:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Server: renew your certificates now. Agents obey it; control planes do not send it yet."""
+    """Server: renew your certificates now, since what they are issued from has changed."""
 
     reason: str
 

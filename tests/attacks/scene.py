@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -36,12 +37,16 @@ from outrig.ca.authorities import Authorities, open_authorities
 from outrig.resources import Key, Resource
 from outrig.store.memory import MemoryStore
 from outrig.store.protocol import Query, Store
+from outrig.tokens.tokens import Tokens
 from outrig.wire import proof as wire
 from outrig.wire.join import AwsProof
+from tests.mesh_keeping import make_authority
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 ECS_ONLY = {"Service": "ecs-tasks.amazonaws.com"}
+ADMISSION = AdmissionSettings(xds_port=5679, rate=1000, burst=1000)
 GROUP = Key("networking.istio.io", "WorkloadGroup", "", "bookinfo", "ratings")
 POLICY = Key("authorization.onboarding.tetrate.io", "OnboardingPolicy", "", "bookinfo", "allow-ecs")
 
@@ -98,10 +103,11 @@ class AwsServer:
             )
         return self._clients[service]
 
-    def role(self, name: str, *, trusts: Any = ECS_ONLY, path: str = "/") -> str:
+    def role(self, name: str, *, trusts: Any = ECS_ONLY, path: str = "/", tags: Mapping[str, str] = NO_TAGS) -> str:
         statement = {"Effect": "Allow", "Principal": trusts, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        made = self.client("iam").create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=document)
+        given = [{"Key": key, "Value": value} for key, value in tags.items()]
+        made = self.client("iam").create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=document, Tags=given)
         return str(made["Role"]["Arn"])
 
     def task(self, role: str, *, cluster: str = "bookinfo", **extra: Any) -> RunningTask:
@@ -199,6 +205,8 @@ async def open_plane(
     aws: Any = None,
     store: Store | None = None,
     issuers: Sequence[Issuer] = (),
+    admission: AdmissionSettings = ADMISSION,
+    dataplane_tokens: Tokens | None = None,
     **settings: Any,
 ) -> Plane:
     store = store or MemoryStore()
@@ -211,14 +219,15 @@ async def open_plane(
     authorities = await open_authorities(store, clock=clock)
     regions = _regions(attest.regions)
     attestor = AwsAttestor(attest, sts=Sts(attest, transport=sts), aws=aws or _aws(aws_url), regions=regions)
-    admission = Admission(
-        AdmissionSettings(xds_port=5679, rate=1000, burst=1000),
+    joining = Admission(
+        admission,
         store=store,
         attestor=attestor,
         tokens=TokenAttestor(issuers),
         authorities=authorities,
+        dataplane_tokens=dataplane_tokens,
     )
-    routes = Starlette(routes=join_routes(admission, clock=clock))
+    routes = Starlette(routes=join_routes(joining, clock=clock))
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         chain = [planes[0].certificate] if planes[0].certificate else []
@@ -230,7 +239,8 @@ async def open_plane(
 
 
 async def lay_out(store: Store) -> None:
-    """The guide's namespace, WorkloadGroup and OnboardingPolicy."""
+    """The mesh, and the guide's namespace, WorkloadGroup and OnboardingPolicy."""
+    await make_authority(store)
     labels = {"app": "ratings", "class": "ecs", "cloud": "aws"}
     workloads = [{"aws": {"accounts": [ACCOUNT], "ecs": {}}}]
     allow = [{"workloads": workloads, "onboardTo": [{"workloadGroupSelector": {}}]}]

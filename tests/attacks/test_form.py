@@ -14,8 +14,19 @@ import pytest
 
 from outrig.attest.refusals import Refused
 from outrig.wire import proof as wire
-from outrig.wire.join import MAX_REQUEST, AwsProof, EcsTask, HostAddress, JoinRequest, JwtProof
+from outrig.wire.join import (
+    MAX_REQUEST,
+    AwsProof,
+    DataplaneJoin,
+    EcsTask,
+    HostAddress,
+    JoinRequest,
+    JwtProof,
+    TokenProof,
+)
 from tests.attacks.scene import Caller, Credentials, Plane, RunningTask, lay_out, open_plane
+
+pytestmark = pytest.mark.slow
 
 ID = "3a151358f03a4e32bf8cd401c1c74653"
 TASK_ARN = f"arn:aws:ecs:us-east-1:123456789012:task/bookinfo/{ID}"
@@ -57,8 +68,10 @@ def test_a_proof_has_no_field_for_a_part_of_a_request() -> None:
     assert [f.name for f in fields(JoinRequest)] == [
         *("version", "namespace", "workload_group", "csr", "addresses"),
         *("agent_version", "envoy_version", "labels", "connected_over", "aws", "ecs", "jwt"),
+        *("token", "dataplane"),
     ]
-    assert [f.name for f in fields(JwtProof)] == ["token", "nonce"]
+    assert [f.name for f in fields(JwtProof)] == [f.name for f in fields(TokenProof)] == ["token", "nonce"]
+    assert [f.name for f in fields(DataplaneJoin)] == ["mesh", "name", "proxy_type", "resource"]
 
 
 def test_what_is_sent_to_sts_is_constant_but_for_six_values() -> None:

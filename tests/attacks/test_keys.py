@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.attacks.scene import AwsServer, Caller, Plane, RunningTask
+from tests.mesh_keeping import make_authority
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +81,8 @@ async def test_a_key_of_one_task_cannot_serve_another(
 
 
 async def test_an_authoritys_key_is_nobody_elses(plane: Plane, task: RunningTask) -> None:
-    for authority in (plane.authorities.control, plane.authorities.clients, plane.authorities.meshes["default"]):
+    mesh = await make_authority(plane.store)
+    for authority in (plane.authorities.control, plane.authorities.clients, mesh.authority):
         assert (await plane.join(task, Caller(key=authority.key))).json()["code"] == "OUT106"
 
 

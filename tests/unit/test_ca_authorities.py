@@ -9,13 +9,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from outrig.ca.authorities import INTERNAL, TrustDomainChanged, open_authorities
+from outrig.ca.authorities import Authorities, open_authorities
 from outrig.ca.authority import CLIENT, SERVER, Issued, Leaf, new_authority, read_authority
+from outrig.ca.meshes import INTERNAL, MeshAuthority
 from outrig.ca.names import ControlName, NameRefused, control_name, workload_uri
 from outrig.ca.settings import CaSettings
 from outrig.dialects.istio.identity import spiffe_id
 from outrig.resources import Key
 from outrig.store.memory import MemoryStore
+from tests.mesh_keeping import make_authority
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -29,6 +31,14 @@ def key() -> ec.EllipticCurvePublicKey:
     return ec.generate_private_key(ec.SECP256R1()).public_key()
 
 
+MESH = MeshAuthority("default", new_authority("mesh", now=NOW, lifetime=timedelta(days=9999)), "cluster.local")
+
+
+def workload(found: Authorities, namespace: str, account: str) -> Issued:
+    uri = workload_uri("cluster.local", namespace, account)
+    return found.issue_workload(key(), (uri,), by=MESH)
+
+
 def purposes(certificate: x509.Certificate) -> list[str]:
     usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     return sorted(purpose._name for purpose in usage)
@@ -39,7 +49,6 @@ async def test_a_second_start_finds_what_the_first_made() -> None:
     first, second = await open_authorities(store), await open_authorities(store)
     assert first.cluster_id == second.cluster_id
     assert (first.control.pem, first.clients.pem) == (second.control.pem, second.clients.pem)
-    assert first.meshes["default"].key_hash == second.meshes["default"].key_hash
 
 
 async def test_replicas_that_start_at_once_agree() -> None:
@@ -50,18 +59,12 @@ async def test_replicas_that_start_at_once_agree() -> None:
 
 
 async def test_the_authorities_are_three_and_share_no_key() -> None:
-    found = await open_authorities(MemoryStore())
-    hashes = {one.key_hash for one in (found.control, found.clients, found.meshes["default"])}
-    assert len(hashes) == 3
+    store = MemoryStore()
+    found, mesh = await open_authorities(store), await make_authority(store)
+    hashes = {one.key_hash for one in (found.control, found.clients)}
+    assert len(hashes | {mesh.authority.key_hash}) == 3
     assert all(found.owns_key(one) for one in hashes)
     assert not found.owns_key("0" * 64)
-
-
-async def test_a_trust_domain_in_use_cannot_change() -> None:
-    store = MemoryStore()
-    await open_authorities(store)
-    with pytest.raises(TrustDomainChanged, match="is cluster"):
-        await open_authorities(store, CaSettings(trust_domains={"default": "other.example"}))
 
 
 async def test_a_damaged_authority_is_noticed() -> None:
@@ -77,7 +80,7 @@ async def test_a_damaged_authority_is_noticed() -> None:
 
 async def test_a_workload_identity_is_one_uri_and_serves_both_ways() -> None:
     found = await open_authorities(MemoryStore(), clock=lambda: NOW)
-    issued = found.issue_workload(key(), mesh="default", namespace="bookinfo", service_account="bookinfo-ratings")
+    issued = workload(found, "bookinfo", "bookinfo-ratings")
     certificate = leaf(issued)
     assert issued.subject == spiffe_id(
         trust_domain="cluster.local", namespace="bookinfo", service_account="bookinfo-ratings"
@@ -93,8 +96,8 @@ async def test_a_workload_identity_is_one_uri_and_serves_both_ways() -> None:
 async def test_a_leaf_can_sign_nothing() -> None:
     found = await open_authorities(MemoryStore())
     made = (
-        found.issue_workload(key(), mesh="default", namespace="a", service_account="b"),
-        found.issue_control(key(), namespace="a", registration="b", uid="c"),
+        workload(found, "a", "b"),
+        found.issue_control(key(), ControlName(found.cluster_id, "a", "b", "c")),
         found.issue_server(["localhost", "127.0.0.1", "::1"]).certificate,
         found.issue_client("me", group="outrig:admin", lifetime=HOUR).certificate,
     )
@@ -107,14 +110,14 @@ async def test_a_leaf_can_sign_nothing() -> None:
 
 async def test_certificates_are_accepted_only_by_who_should() -> None:
     found = await open_authorities(MemoryStore())
-    workload = found.issue_workload(key(), mesh="default", namespace="a", service_account="b")
-    control = found.issue_control(key(), namespace="a", registration="b", uid="c")
+    worker = workload(found, "a", "b")
+    control = found.issue_control(key(), ControlName(found.cluster_id, "a", "b", "c"))
     server = found.issue_server(["localhost"]).certificate
-    roots = {"control": found.control, "clients": found.clients, "mesh": found.meshes["default"]}
+    roots = {"control": found.control, "clients": found.clients, "mesh": MESH.authority}
     accepted = set()
     for root, authority in roots.items():
         verifier = PolicyBuilder().store(Store([authority.certificate])).build_client_verifier()
-        for name, issued in (("workload", workload), ("control", control), ("server", server)):
+        for name, issued in (("workload", worker), ("control", control), ("server", server)):
             try:
                 verifier.verify(leaf(issued), [])
                 accepted.add((root, name))
@@ -136,14 +139,14 @@ async def test_a_server_certificate_names_hosts_addresses_and_the_control_plane(
 async def test_nothing_outlives_its_authority() -> None:
     settings = CaSettings(authority_lifetime=timedelta(minutes=10))
     found = await open_authorities(MemoryStore(), settings, clock=lambda: NOW)
-    issued = found.issue_control(key(), namespace="a", registration="b", uid="c")
+    issued = found.issue_control(key(), ControlName(found.cluster_id, "a", "b", "c"))
     assert issued.not_after == NOW + timedelta(minutes=10)
 
 
 async def test_a_control_identity_is_known_by_its_uri_its_authority_its_purpose_and_its_time() -> None:
     found = await open_authorities(MemoryStore(), clock=lambda: NOW)
     other = await open_authorities(MemoryStore(), clock=lambda: NOW)
-    issued = found.issue_control(key(), namespace="bookinfo", registration="ratings-1", uid="u-1")
+    issued = found.issue_control(key(), ControlName(found.cluster_id, "bookinfo", "ratings-1", "u-1"))
     peer = found.identify(issued.chain, NOW)
     assert peer
     assert (peer.name.namespace, peer.name.registration, peer.name.uid) == ("bookinfo", "ratings-1", "u-1")
@@ -163,7 +166,7 @@ async def test_a_control_identity_that_only_looks_right_is_none() -> None:
     assert found.identify(found.control.sign(good, start=NOW, end=end).chain, NOW)
     looks_right = (
         forger.sign(good, start=NOW, end=end),
-        found.meshes["default"].sign(good, start=NOW, end=end),
+        MESH.authority.sign(good, start=NOW, end=end),
         found.clients.sign(good, start=NOW, end=end),
         found.control.sign(replace(good, purposes=(CLIENT, SERVER)), start=NOW, end=end),
         found.control.sign(replace(good, purposes=(SERVER,)), start=NOW, end=end),
@@ -207,8 +210,3 @@ def test_what_cannot_be_part_of_an_identity_is_refused(account: str) -> None:
 def test_lifetimes_under_a_minute_are_refused(field: str) -> None:
     with pytest.raises(ValueError, match=field):
         CaSettings(**{field: timedelta(seconds=59)})  # type: ignore[arg-type]
-
-
-def test_meshes_do_not_share_a_trust_domain() -> None:
-    with pytest.raises(ValueError, match="share a trust domain"):
-        CaSettings(trust_domains={"a": "x", "b": "x"})

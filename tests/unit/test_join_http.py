@@ -18,9 +18,11 @@ from outrig.api.agents.join import join_routes
 from outrig.api.serving import Tls, serve
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.ca.authority import key_pem
+from outrig.ca.names import ControlName
 from outrig.store.memory import MemoryStore
 from outrig.wire.codec import decode, encode
 from outrig.wire.join import AwsProof, Challenge, Discovery, EcsTask, HostAddress, JoinRequest, JoinResponse, Refusal
+from tests.mesh_keeping import make_authority
 
 REQUEST = JoinRequest(
     version=1,
@@ -98,7 +100,7 @@ async def test_a_caller_with_a_control_identity_is_known_by_it(
     url: str, authorities: Authorities, admission: Recording, tmp_path: Path
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    issued = authorities.issue_control(key.public_key(), namespace="bookinfo", registration="r", uid="u")
+    issued = authorities.issue_control(key.public_key(), ControlName(authorities.cluster_id, "bookinfo", "r", "u"))
     async with client(authorities, issued.chain, key_pem(key), tmp_path) as agent:
         await agent.post(f"{url}/v1/challenge")
     peer = authorities.identify(admission.peers[0].certificate, datetime.now(UTC))
@@ -110,7 +112,7 @@ async def test_certificates_of_other_authorities_do_not_even_connect(
     url: str, authorities: Authorities, tmp_path: Path
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    workload = authorities.issue_workload(key.public_key(), mesh="default", namespace="a", service_account="b")
+    workload = authorities.issue_workload(key.public_key(), ("spiffe://x/a",), by=await make_authority(MemoryStore()))
     async with client(authorities, workload.chain, key_pem(key), tmp_path) as agent:
         with pytest.raises(httpx.HTTPError):
             await agent.post(f"{url}/v1/challenge")

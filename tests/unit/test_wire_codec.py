@@ -1,6 +1,7 @@
 """The wire's JSON is strict: what is not exactly the agreed form is refused by name, never guessed at."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from outrig.wire import stream
 from outrig.wire.codec import WireError, decode, encode
-from outrig.wire.join import AwsProof, EcsTask, HostAddress, JoinRequest
+from outrig.wire.join import AwsProof, DataplaneJoin, EcsTask, HostAddress, JoinRequest, TokenProof
+from outrig.wire.probe import PortProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,40 @@ REQUEST = JoinRequest(
 )
 
 
+DATAPLANE = JoinRequest(
+    version=1,
+    namespace="",
+    workload_group="",
+    csr="MIIB",
+    addresses=(),
+    agent_version="0.1.0",
+    envoy_version="1.40.0",
+    token=TokenProof("a.b.c", "nonce"),
+    dataplane=DataplaneJoin("default", "kv-1", resource='{"type":"Dataplane"}'),
+)
+PROBE = PortProbe(15050, "127.0.0.1", 5050, 2.5, 1.0, 1, 3)
+
+
 @pytest.mark.parametrize(
-    "message", [REQUEST, Outer("a", Inner(1)), Outer("a", Inner(1), (Inner(2),), {"k": "v"}, True, "x")]
+    "message",
+    [REQUEST, DATAPLANE, PROBE, Outer("a", Inner(1)), Outer("a", Inner(1), (Inner(2),), {"k": "v"}, True, "x")],
 )
 def test_what_is_written_is_read_back(message: object) -> None:
     assert decode(type(message), encode(message)) == message
+
+
+def test_what_has_its_default_is_left_out_so_that_older_readers_understand_the_rest() -> None:
+    assert json.loads(encode(Outer("a", Inner(1)))) == {"text": "a", "inner": {"someNumber": 1}}
+    assert json.loads(stream.write(stream.Report("ready"))) == {"type": "report", "state": "ready"}
+    assert set(json.loads(encode(DATAPLANE))) >= {"namespace", "workloadGroup", "addresses", "token", "dataplane"}
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf"), 1e9])
+def test_a_probe_whose_times_mean_nothing_is_refused(wrong: float) -> None:
+    with pytest.raises(WireError):
+        replace(PROBE, interval=wrong)
+    with pytest.raises(WireError):
+        replace(PROBE, timeout=wrong)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +116,7 @@ def test_garbage_raises_nothing_but_a_wire_error(text: str | bytes) -> None:
     [
         stream.Hello("uid", "0.1.0"),
         stream.Report(stream.State.READY),
+        stream.Report(stream.State.READY, "2 of 3 probes fail", (8080, 9090)),
         stream.Welcome("replica"),
         stream.Rejoin("deleted"),
         stream.Renew("soon"),
