@@ -1,6 +1,7 @@
 """Resources of a mesh for tests, made by the real kinds, and what a world or a batch makes of them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -8,16 +9,17 @@ from typing import Any
 from outrig.ca.authority import new_authority
 from outrig.compile import compile_meshes
 from outrig.control.world import World
-from outrig.dialects import core, istio, onboarding
-from outrig.dialects.istio.readiness import ReadyReason, with_readiness
+from outrig.dialects import core, istio, kuma, onboarding
+from outrig.dialects.kuma.document import read
+from outrig.dialects.readiness import ReadyReason, with_readiness
 from outrig.envoy import Encodings, encode_assignment, encode_trust, render
-from outrig.model import Mesh, Trust
+from outrig.model import Mesh
 from outrig.resources import Key, Owner, Resource
 from outrig.snapshot import ENDPOINTS, SECRET, ProxyId, Snapshot, TypeUrl
 from outrig.store.protocol import Change, ChangeType
-from outrig.view import assignment_of, view_of
+from outrig.view import assignment_of, called, view_of
 
-KINDS = (*core.KINDS, *istio.KINDS, *onboarding.KINDS)
+KINDS = (*core.KINDS, core.AUTHORITY, *istio.KINDS, *onboarding.KINDS, *kuma.KINDS)
 BY_NAME = {kind.name: kind for kind in KINDS}
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 REGISTRATION = Key("runtime.onboarding.tetrate.io", "WorkloadAutoRegistration", "", "any", "any")
@@ -25,7 +27,9 @@ Plain = dict[TypeUrl, dict[str, bytes]]
 
 
 def document(content: Mapping[str, Any], *, created: datetime = NOON) -> Resource:
-    """A resource from a document as users write it, valid and with defaults."""
+    """A resource from a document as users write it, of either dialect, valid and with defaults."""
+    if "type" in content:
+        return _kumas(content, created)
     kind, metadata = BY_NAME[content["kind"]], content["metadata"]
     body = {name: value for name, value in content.items() if name not in {"apiVersion", "kind", "metadata", "status"}}
     kind.schema.model_validate(body)
@@ -39,6 +43,12 @@ def document(content: Mapping[str, Any], *, created: datetime = NOON) -> Resourc
         uid=metadata["name"],
         created=created,
     )
+
+
+def _kumas(content: Mapping[str, Any], created: datetime) -> Resource:
+    status = content.get("status", {})
+    made = read({field: value for field, value in content.items() if field != "status"})
+    return replace(made, status=status, uid=made.key.name, created=created)
 
 
 def _owner(namespace: str, reference: Mapping[str, str]) -> Owner:
@@ -88,6 +98,34 @@ def sidecar(name: str, space: str = "shop", *, app: str = "", **spec: Any) -> Re
     return make("Sidecar", name, space, {**chosen, "ingress": ingress, "egress": egress, **spec})
 
 
+def dataplane(name: str, address: str, mesh: str = "default", **networking: Any) -> Resource:
+    """A Dataplane. `inbound` as `{"kv": 6379}`, or whole; `outbound` as `{"kv": 16379}`, or whole."""
+    inbound, outbound = networking.pop("inbound", {}), networking.pop("outbound", {})
+    status = networking.pop("status", {})
+    if isinstance(inbound, Mapping):
+        inbound = [tagged(service, port) for service, port in inbound.items()]
+    if isinstance(outbound, Mapping):
+        outbound = [{"port": port, "tags": {"kuma.io/service": service}} for service, port in outbound.items()]
+    content = {"address": address, "inbound": inbound, "outbound": outbound, **networking}
+    return document({"type": "Dataplane", "mesh": mesh, "name": name, "networking": content, "status": status})
+
+
+def tagged(service: str, port: int, protocol: str = "http", **tags: str) -> dict[str, Any]:
+    """An inbound whose application listens a hundred ports below."""
+    return {
+        "port": port,
+        "servicePort": port - 100,
+        "tags": {"kuma.io/service": service, "kuma.io/protocol": protocol, **tags},
+    }
+
+
+def mesh(name: str = "default", mode: str = "STRICT") -> Resource:
+    """A Mesh whose mutual TLS has that mode; empty: it is off."""
+    backend = {"name": "ca", "type": "builtin", "mode": mode or "STRICT"}
+    mtls = {"mtls": {"enabledBackend": "ca" if mode else "", "backends": [backend]}}
+    return document({"type": "Mesh", "name": name, **mtls})
+
+
 def demand(name: str, mode: str, space: str = "shop", *, app: str = "", **ports: str) -> Resource:
     """A PeerAuthentication; ports as `p9080="DISABLE"`."""
     spec: dict[str, Any] = {"mtls": {"mode": mode}}
@@ -103,10 +141,16 @@ def authority_pem(number: int = 0) -> str:
     return new_authority(f"test-{number}", now=NOON - timedelta(days=1), lifetime=timedelta(days=36500)).pem
 
 
-def trust(mesh: str = "default", domain: str = "cluster.local", *authorities: int) -> Trust:
-    """What a mesh trusts."""
-    pems = tuple(authority_pem(number) for number in authorities or (0,))
-    return Trust(Key("", "Trust", mesh, "", mesh), mesh, domain, pems)
+def trust(mesh: str = "default", domain: str = "cluster.local", *authorities: int) -> Resource:
+    """The authority of a mesh as the control plane keeps it, and those that its members accept besides."""
+    own, *others = map(authority_pem, authorities or (0,))
+    return authority(mesh, domain, own, *others)
+
+
+def authority(mesh: str, domain: str, certificate: str, *accepted: str) -> Resource:
+    """The same, given certificates."""
+    body = {"certificate": certificate, "trustDomain": domain, "accepted": list(accepted)}
+    return Resource(Key("outrig.internal", "Authority", "", "", f"mesh/{mesh}"), body=body, uid=mesh, created=NOON)
 
 
 def added(*resources: Resource) -> list[Change]:
@@ -119,12 +163,10 @@ def deleted(*resources: Resource) -> list[Change]:
     return [Change(ChangeType.DELETED, resource) for resource in resources]
 
 
-def world_of(*resources: Resource, trusts: Iterable[Trust] | None = None) -> World:
+def world_of(*resources: Resource, trusts: Iterable[Resource] | None = None) -> World:
     """A world in which these are."""
     world = World(KINDS)
-    for one in (trust(),) if trusts is None else trusts:
-        world.trust(one)
-    world.apply(added(*resources))
+    world.apply(added(*((trust(),) if trusts is None else trusts), *resources))
     return world
 
 
@@ -139,9 +181,9 @@ def all_snapshots(world: World) -> dict[ProxyId, Plain]:
     return {proxy: plain(snapshot) for proxy, snapshot in found.items() if snapshot is not None}
 
 
-def batch_snapshots(resources: Iterable[Resource], trusts: Iterable[Trust]) -> dict[ProxyId, Plain]:
+def batch_snapshots(resources: Iterable[Resource]) -> dict[ProxyId, Plain]:
     """The same from scratch, without any index."""
-    meshes = compile_meshes(resources, KINDS, trusts)
+    meshes = compile_meshes(resources, KINDS)
     return {
         ProxyId(workload.id): _batch_snapshot(mesh, view_of(workload, mesh), zone=workload.zone)
         for mesh in meshes.values()
@@ -160,7 +202,7 @@ def _batch_snapshot(mesh: Mesh, view: Any, *, zone: str) -> Plain:
             continue
         service = next(s for s in mesh.services if (s.origin, s.host) == (destination.service, destination.host))
         port = next(port for port in service.ports if port.number == destination.port)
-        behind, near = mesh.workloads_of(service), zone if service.near_first else ""
+        behind, near = called(destination, service, mesh), zone if service.near_first else ""
         assignment = assignment_of(destination.name, port, workloads=behind, mesh=mesh, near=near)
         found[ENDPOINTS][destination.name] = encode_assignment(assignment, encodings).body
     secret = encode_trust(mesh.name, mesh.authorities, encodings) if mesh.authorities else None

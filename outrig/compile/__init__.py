@@ -1,6 +1,6 @@
 """Resources into meshes: once for all (`compile_meshes`), or step by step (`Index`). Both say the same of every mesh.
 
-In: resources and the kinds that know them; authorities. Out: `Mesh`, or an index that answers as one and says after
+In: resources and the kinds that know them. Out: `Mesh`, or an index that answers as one and says after
 each step what it touched. A resource of an unknown kind means nothing here.
 """
 

@@ -10,6 +10,11 @@ DEFAULT_MESH: Final = "default"
 DEFAULT_DOMAIN: Final = "cluster.local"
 
 
+def is_wide(origin: Key) -> bool:
+    """Whether a resource may say what others mean: it is in no namespace and in no mesh."""
+    return not origin.namespace and not origin.mesh
+
+
 class Directory:
     """Namespaces and trust, by the resources that said so. Of several with one name the first in order counts."""
 

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from outrig.compile.directory import Directory
+from outrig.compile.directory import Directory, is_wide
 from outrig.compile.mesh_index import MeshIndex, Touched
 from outrig.dialects.kind import Kind, no_facts
-from outrig.model import Fact, Trust
+from outrig.model import Fact
 from outrig.resources import Key, Resource
 
 
@@ -34,14 +34,13 @@ class Index:
         """The mesh that a resource belongs to."""
         return self.mesh(self._directory.mesh_of_origin(origin))
 
-    def apply(self, changed: Mapping[Key, Resource | None], trusts: Iterable[Trust] = ()) -> dict[str, Touched]:
-        """Take in resources as they are now (None: gone), and trust. Gives what was touched, by mesh."""
+    def apply(self, changed: Mapping[Key, Resource | None]) -> dict[str, Touched]:
+        """Take in resources as they are now (None: gone). Gives what was touched, by mesh."""
         known = {key: resource for key, resource in changed.items() if (key.group, key.kind) in self._kinds}
-        trusts = tuple(trusts)
         for key, resource in known.items():
             self._remember(key, resource)
-        wide = [key for key in known if not key.namespace]
-        scoped = self._rescope(wide, trusts) if wide or trusts else {}
+        wide = [key for key in known if is_wide(key)]
+        scoped = self._rescope(wide) if wide else {}
         for key in {*known, *(key for namespace in scoped for key in self._resources[namespace])}:
             self._place(key)
         return self._settle()
@@ -52,18 +51,16 @@ class Index:
         else:
             self._resources[key.namespace][key] = resource
 
-    def _rescope(self, wide: Iterable[Key], trusts: Iterable[Trust]) -> set[str]:
-        """Take in what has no namespace; gives the namespaces whose resources may mean something else now."""
+    def _rescope(self, wide: Iterable[Key]) -> set[str]:
+        """Take in what is in no namespace and no mesh; gives the namespaces whose resources may mean something else."""
         before = self._scopes()
-        for trust in trusts:
-            self._directory.replace(trust.origin, (trust,))
         for key in wide:
             self._directory.replace(key, self._facts(key))
         now = self._scopes()
         return {namespace for namespace in now if before[namespace] != now[namespace]}
 
     def _scopes(self) -> dict[str, tuple[str, str]]:
-        meshes = {namespace: self._directory.mesh_of(namespace) for namespace in self._resources}
+        meshes = {namespace: self._directory.mesh_of(namespace) for namespace in self._resources if namespace}
         return {namespace: (mesh, self._directory.trust_domain(mesh)) for namespace, mesh in meshes.items()}
 
     def _facts(self, key: Key) -> tuple[Fact, ...]:

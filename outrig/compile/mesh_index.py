@@ -5,25 +5,32 @@ fact that was replaced by an equal one, or a workload whose health alone changed
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from outrig.compile.directory import Directory
+from outrig.compile.offers import Offers
+from outrig.compile.permissions import Permissions
 from outrig.compile.selectors import LabelIndex, SelectorIndex
 from outrig.model import (
+    Access,
     Fact,
     Group,
     Health,
     Import,
+    Labels,
+    Offer,
     PeerTls,
     Policy,
     ProxyShape,
     Resolution,
+    Selector,
     Service,
     Workload,
     WorkloadId,
 )
+from outrig.model.conditions import Behind, Having, Who
 from outrig.resources import Key
 
 ServiceId = tuple[Key, str]  # a resource may describe several hosts
@@ -59,6 +66,7 @@ class _Journal:
     workloads: dict[WorkloadId, Workload | None] = field(default_factory=dict)
     services: dict[ServiceId, Service | None] = field(default_factory=dict)
     identities: dict[ServiceId, tuple[str, ...]] = field(default_factory=dict)
+    named: dict[Who, tuple[str, ...]] = field(default_factory=dict)
     chosen: set[WorkloadId] = field(default_factory=set)
     endpoints: set[ServiceId] = field(default_factory=set)
 
@@ -74,12 +82,14 @@ class MeshIndex:
         self._by_namespace: dict[str, dict[ServiceId, Service]] = defaultdict(dict)
         self._by_host: dict[str, dict[ServiceId, Service]] = defaultdict(dict)
         self._groups: LabelIndex[Group] = LabelIndex()
+        self._offers = Offers()
         self._identities: dict[ServiceId, Counter[str]] = {}
         self._selecting: SelectorIndex[ServiceId] = SelectorIndex()
         self._labelled: LabelIndex[WorkloadId] = LabelIndex()
         self._with_members: LabelIndex[ServiceId] = LabelIndex()  # by the labels of their own members
         self._shapes: SelectorIndex[Policy[ProxyShape]] = SelectorIndex()
         self._peer_tls: SelectorIndex[Policy[PeerTls]] = SelectorIndex()
+        self._permissions = Permissions()
         self._journal = _Journal()
         self._trust: tuple[str, tuple[str, ...]] = ("", ())  # as of the last step; at first nobody was told anything
 
@@ -101,6 +111,14 @@ class MeshIndex:
     def tls_for(self, workload: Workload) -> Iterable[Policy[PeerTls]]:
         return self._peer_tls.choosing(workload.namespace, workload.labels)
 
+    def access_for(self, namespace: str, labels: Labels) -> Iterable[Policy[Access]]:
+        return self._permissions.choosing(namespace, labels)
+
+    def identities_named(self, who: Who) -> tuple[str, ...]:
+        chosen = [Selector(None, who.labels)] if isinstance(who, Having) else self._selectors_of(who)
+        meant = {group for selector in chosen for group in self._groups.chosen_by(selector)}
+        return tuple(sorted({identity for group in meant for identity in group.identities}))
+
     def services_for(self, wanted: Import) -> Iterable[Service]:
         if not wanted.host.startswith("*"):
             candidates = self._by_host.get(wanted.host, {})
@@ -108,7 +126,7 @@ class MeshIndex:
             candidates = self.services
         else:
             candidates = self._by_namespace.get(wanted.namespace, {})
-        return [service for service in candidates.values() if wanted.fits(service.namespace, service.host)]
+        return [service for service in candidates.values() if service.named_by(wanted)]
 
     def identities_of(self, service: Service) -> tuple[str, ...]:
         if service.external or service.accepted:
@@ -131,9 +149,12 @@ class MeshIndex:
         match fact:
             case Service():
                 self._add_service(fact)
+            case Offer():
+                self._offers.add(fact)
             case Workload():
                 self._add_workload(fact)
             case Group():
+                self._note_named(self._permissions.meaning(fact, self._services_of_group(fact)))
                 self._groups.add(fact.namespace, fact.labels, fact)
                 self._count_group(fact, 1)
             case Policy():
@@ -145,9 +166,12 @@ class MeshIndex:
         match fact:
             case Service():
                 self._discard_service(fact)
+            case Offer():
+                self._offers.discard(fact)
             case Workload():
                 self._discard_workload(fact)
             case Group():
+                self._note_named(self._permissions.meaning(fact, self._services_of_group(fact)))
                 self._groups.discard(fact.namespace, fact.labels, fact)
                 self._count_group(fact, -1)
             case Policy():
@@ -156,9 +180,11 @@ class MeshIndex:
 
     def settle(self) -> Touched:
         """End the step: what it touched."""
+        self._settle_offers()
         was, self._journal = self._journal, _Journal()
         moved = {id_ for id_, before in was.workloads.items() if _own(before) != _own(self.workloads.get(id_))}
         touched = Touched(own=moved | was.chosen, endpoints=was.endpoints)
+        touched.own.update(self._whom_permissions_now_mean(was.named))
         for id_, before in was.services.items():
             now = self.services.get(id_)
             if before != now:
@@ -175,6 +201,16 @@ class MeshIndex:
         touched.callers |= {id_ for id_ in was.endpoints if self._is_looked_up(id_)}
         return touched
 
+    def _settle_offers(self) -> None:
+        """Services follow from offers once a step is whole: what one offers and another ceases to, stays."""
+        for id_, now in self._offers.take_changed():
+            before = self.services.get(id_)
+            if before != now:
+                if before:
+                    self._discard_service(before)
+                if now:
+                    self._add_service(now)
+
     def _whose_calls_differ(self, before: Service | None, now: Service | None) -> set[WorkloadId]:
         """The workloads that a service sends calls to, if it sends them elsewhere than before."""
         if before and now and (before.selector, before.ports) == (now.selector, now.ports):
@@ -187,9 +223,11 @@ class MeshIndex:
         return service is not None and service.resolution is not Resolution.TOLD
 
     def _add_service(self, service: Service) -> None:
+        self._note_named(self._permissions.behind(service))
         id_ = id_of(service)
         self._journal.services.setdefault(id_, self.services.get(id_))
-        self.services[id_] = self._by_namespace[service.namespace][id_] = self._by_host[service.host][id_] = service
+        self.services[id_] = self._by_namespace[service.namespace][id_] = service
+        self._by_host[service.host][id_] = self._by_host[service.handle][id_] = service
         self._identities[id_] = Counter()
         for member in service.members:
             self._with_members.add(member.namespace, member.labels, id_)
@@ -201,11 +239,13 @@ class MeshIndex:
             self._identities[id_].update(workload.identities or _NOBODY)
 
     def _discard_service(self, service: Service) -> None:
+        self._note_named(self._permissions.behind(service))
         id_ = id_of(service)
         self._journal.services.setdefault(id_, self.services.get(id_))
         del self.services[id_], self._identities[id_]
         _drop(self._by_namespace, service.namespace, id_)
-        _drop(self._by_host, service.host, id_)
+        for name in (service.host, service.handle):
+            _drop(self._by_host, name, id_)
         for member in service.members:
             self._with_members.discard(member.namespace, member.labels, id_)
         if service.selector is not None:
@@ -242,13 +282,36 @@ class MeshIndex:
             if not counted[identity]:
                 del counted[identity]
 
-    def _index_of(self, policy: Policy[Any]) -> SelectorIndex[Policy[Any]]:
+    def _services_of_group(self, group: Group) -> list[Service]:
+        """The services that choose a group by what it declares."""
+        return [self.services[id_] for id_ in self._selecting.choosing(group.namespace, group.labels)]
+
+    def _selectors_of(self, who: Behind) -> list[Selector]:
+        there = self._by_namespace.get(who.namespace, {}).values()
+        named = (service for service in there if service.origin.name == who.name)
+        return [service.selector for service in named if service.selector and not service.external]
+
+    def _note_named(self, some: Iterable[Who]) -> None:
+        """Who these are may be about to change."""
+        for who in some:
+            self._journal.named.setdefault(who, self.identities_named(who))
+
+    def _whom_permissions_now_mean(self, before: dict[Who, tuple[str, ...]]) -> Iterator[WorkloadId]:
+        """The workloads whose permissions name somebody who is someone else than before."""
+        for who, identities in before.items():
+            if identities != self.identities_named(who):
+                for policy in self._permissions.naming(who):
+                    yield from (self.workloads[id_].whole for id_ in self._labelled.chosen_by(policy.applies_to))
+
+    def _index_of(self, policy: Policy[Any]) -> SelectorIndex[Policy[Any]] | Permissions:
+        if isinstance(policy.settings, Access):
+            return self._permissions
         return self._shapes if isinstance(policy.settings, ProxyShape) else self._peer_tls
 
     def _choose(self, policy: Policy[Any]) -> None:
         """A policy came or went. Demands on the transport also show in how the workloads are called."""
         chosen = self._labelled.chosen_by(policy.applies_to)
-        self._journal.chosen |= chosen
+        self._journal.chosen.update(self.workloads[id_].whole for id_ in chosen)
         if isinstance(policy.settings, PeerTls):
             for workload in (self.workloads[id_] for id_ in chosen):
                 self._journal.endpoints.update(self._selecting.choosing(workload.namespace, workload.labels))

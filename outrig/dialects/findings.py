@@ -21,6 +21,7 @@ SELECTS_ALL: Final = "OUT312"
 EXPOSED: Final = "OUT313"
 BAD_NAME: Final = "OUT314"
 RIVAL: Final = "OUT315"
+NOT_ALLOWED: Final = "OUT316"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Kind:
     out (body in, body out) and `findings` judges what the schema cannot; both get only bodies that fit the schema.
     `rivals` judges a resource beside the others of its kind and namespace; None: there is nothing to say of them.
     `columns` are those after NAME, which the API server itself puts first. `system`: made by the control plane only;
-    users may read and delete.
+    users may read and delete. `mesh_scoped`: in a mesh, and in no namespace.
     """
 
     group: str
@@ -67,6 +67,7 @@ class Kind:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     namespaced: bool = True
+    mesh_scoped: bool = False
     system: bool = False
     has_status: bool = True
     strategic_merge: bool = False

@@ -71,7 +71,7 @@ def _spoken(upstream: Upstream) -> Field:
 
 def _offers(upstream: Upstream) -> list[str]:
     if not upstream.takes_requests:
-        return [tls.MESH_TCP]
+        return [tls.MESH_TCP, tls.MESH] if upstream.lenient else [tls.MESH_TCP]
     return [tls.MESH, "h2"] if upstream.sends_requests and _spoken(upstream) is not _AS_IT_CAME else [tls.MESH]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from outrig.envoy import api, tls
-from outrig.envoy.filters import bytes_to, requests_in, requests_out
+from outrig.envoy.filters import bytes_in, bytes_out, requests_in, requests_out
 from outrig.envoy.parts import Field, listening_address, named, refusals_log, socket_address, stat_name
 from outrig.model import TlsMode
 from outrig.view import HttpOutbound, Inbound, Outbound
@@ -24,7 +24,7 @@ def outbound_listener(outbound: Outbound) -> api.Listener:
     if isinstance(outbound, HttpOutbound):
         taken = requests_out(stat, outbound.routes)
     else:
-        taken = bytes_to(stat, outbound.cluster)
+        taken = bytes_out(stat, outbound.cluster)
     return api.Listener(
         name=outbound.listener,
         address=listening_address(outbound.bind, outbound.port),
@@ -62,7 +62,7 @@ def _chains(mesh: str, domain: str, inbound: Inbound) -> Iterator[Field]:
     if inbound.tls is not TlsMode.DISABLE:
         yield from _member_chains(mesh, domain, inbound)
     if inbound.tls is TlsMode.DISABLE:
-        yield {"name": "plain", "filters": [_plain(inbound)]}
+        yield {"name": "plain", "filters": _plain(inbound)}
     if inbound.tls is TlsMode.PERMISSIVE:
         if not inbound.protocol.is_http:
             yield _chain("own-tls", {"transport_protocol": "tls"}, _bytes(inbound))
@@ -79,26 +79,26 @@ def _member_chains(mesh: str, domain: str, inbound: Inbound) -> Iterator[Field]:
         yield _chain("mesh-tcp", _offered(tls.MESH_TCP), _bytes(inbound), transport_socket=socket)
 
 
-def _chain(name: str, match: Field, taken: Field, **more: Field) -> Field:
-    return {"name": name, "filter_chain_match": match, "filters": [taken], **more}
+def _chain(name: str, match: Field, taken: list[Field], **more: Field) -> Field:
+    return {"name": name, "filter_chain_match": match, "filters": taken, **more}
 
 
 def _offered(alpn: str) -> Field:
     return {"transport_protocol": "tls", "application_protocols": [alpn]}
 
 
-def _plain(inbound: Inbound) -> Field:
+def _plain(inbound: Inbound) -> list[Field]:
     """What comes without mutual TLS: requests only if the user said so, as looking for them would stall protocols in
     which the server speaks first."""
     return _requests(inbound) if inbound.protocol.is_http else _bytes(inbound)
 
 
-def _requests(inbound: Inbound) -> Field:
-    return requests_in(_stat(inbound), inbound.cluster)
+def _requests(inbound: Inbound) -> list[Field]:
+    return [requests_in(_stat(inbound), inbound.cluster, inbound.port)]
 
 
-def _bytes(inbound: Inbound) -> Field:
-    return bytes_to(_stat(inbound), inbound.cluster, inbound.pool)
+def _bytes(inbound: Inbound) -> list[Field]:
+    return bytes_in(_stat(inbound), inbound.cluster, inbound.port, inbound.pool)
 
 
 def _stat(inbound: Inbound) -> str:

@@ -30,8 +30,13 @@ def named(name: str, message: api.Message) -> Field:
 
 def access_log() -> Field:
     """A line on stdout for every request, or connection where there are none."""
-    text = {"text_format_source": {"inline_string": ACCESS_LOG_FORMAT}}
-    return named("envoy.access_loggers.stdout", api.StdoutAccessLog(log_format=text))
+    return line_on_stdout(ACCESS_LOG_FORMAT)
+
+
+def line_on_stdout(text: str) -> Field:
+    """An access log that writes this line on stdout."""
+    log_format = {"text_format_source": {"inline_string": text}}
+    return named("envoy.access_loggers.stdout", api.StdoutAccessLog(log_format=log_format))
 
 
 def refusals_log() -> Field:

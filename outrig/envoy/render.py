@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from outrig.envoy.access import guard_extensions
 from outrig.envoy.applications import application_cluster, applications_of
 from outrig.envoy.clusters import upstream_cluster
 from outrig.envoy.encodings import Encodings
@@ -12,10 +13,10 @@ from outrig.envoy.endpoints import load_assignment
 from outrig.envoy.listeners import inbound_listener, outbound_listener
 from outrig.envoy.routes import inbound_routes, outbound_routes
 from outrig.envoy.secrets import trust_bundle
-from outrig.snapshot import CLUSTER, LISTENER, ROUTES, Encoded, Snapshot
+from outrig.snapshot import CLUSTER, EXTENSION, LISTENER, ROUTES, Encoded, Snapshot
 from outrig.view import Assignment, HttpOutbound, Inward, Outbound, Outward, ProxyView
 
-RENDERED: Final = (CLUSTER, LISTENER, ROUTES)
+RENDERED: Final = (CLUSTER, EXTENSION, LISTENER, ROUTES)
 
 
 def render(view: ProxyView, encodings: Encodings) -> Snapshot:
@@ -32,6 +33,9 @@ def render_inward(mesh: str, domain: str, inward: Inward, *, encodings: Encoding
     applications = [found for one in inbound for found in applications_of(one)]
     return {
         CLUSTER: _by_name(of(found, partial(application_cluster, found)) for found in applications),
+        EXTENSION: _by_name(
+            of((name, guard), build) for guard in inward.guards for name, build in guard_extensions(guard)
+        ),
         LISTENER: _by_name(of((mesh, domain, one), partial(inbound_listener, mesh, domain, one)) for one in inbound),
         # Not keyed by the inbound itself: its address is no part of its routes.
         ROUTES: _by_name(
@@ -46,6 +50,7 @@ def render_outward(mesh: str, outward: Outward, encodings: Encodings) -> Snapsho
     tables = [one for one in outward.listeners if isinstance(one, HttpOutbound)]
     return {
         CLUSTER: _by_name(of((mesh, one), partial(upstream_cluster, mesh, one)) for one in outward.upstreams),
+        EXTENSION: {},
         LISTENER: _by_name(of(one, partial(outbound_listener, one)) for one in map(_without_hosts, outward.listeners)),
         ROUTES: _by_name(of((ROUTES, one), partial(outbound_routes, one)) for one in tables),
     }

@@ -13,23 +13,22 @@ from outrig.envoy.filters import UNDELIVERED
 from outrig.envoy.parts import Field, named
 from outrig.view import HttpOutbound, Inbound, VirtualHost
 
+_ANY: Final = "*"
 _EVERYTHING: Final[Field] = {"prefix": "/"}
 _NO_TIMEOUT: Final[Field] = {"seconds": 0}
 _UNKNOWN_HOST: Final[Field] = {
     "name": "block_all",
-    "domains": ["*"],
+    "domains": [_ANY],
     "routes": [{"name": "block_all", "match": _EVERYTHING, "direct_response": {"status": 502}}],
 }
 
 
 def outbound_routes(listener: HttpOutbound) -> api.RouteConfiguration:
     """The routes of a listener of requests."""
-    fallback = VirtualHost("allow_any", ("*",), listener.fallback)
-    unknown = _virtual_host(fallback) if listener.fallback else _UNKNOWN_HOST
     return api.RouteConfiguration(
         name=listener.routes,
         ignore_port_in_host_matching=not listener.any_port,
-        virtual_hosts=[*map(_virtual_host, listener.hosts), unknown],
+        virtual_hosts=[*map(_virtual_host, listener.hosts), *_unknown(listener)],
         response_headers_to_remove=[UNDELIVERED],
     )
 
@@ -45,6 +44,14 @@ def inbound_routes(inbound: Inbound) -> api.RouteConfiguration:
     }
     # Only the proxy may say so: from an application it would have a request sent twice.
     return api.RouteConfiguration(name=inbound.cluster, virtual_hosts=[host], response_headers_to_remove=[UNDELIVERED])
+
+
+def _unknown(listener: HttpOutbound) -> list[Field]:
+    """What becomes of a Host that nobody has, where somebody does not have them all."""
+    if any(_ANY in host.domains for host in listener.hosts):
+        return []
+    fallback = VirtualHost("allow_any", (_ANY,), listener.fallback)
+    return [_virtual_host(fallback) if listener.fallback else _UNKNOWN_HOST]
 
 
 def _virtual_host(host: VirtualHost) -> Field:

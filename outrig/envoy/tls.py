@@ -47,12 +47,14 @@ def towards(mesh: str, identities: Sequence[str], offers: Sequence[str]) -> Fiel
 
 
 def from_callers(mesh: str, domain: str, speaks: Sequence[str]) -> Field:
-    """A receiver's side: a certificate of the trust domain is demanded. Who may do what is decided elsewhere.
+    """A receiver's side: a certificate of the mesh is demanded, which names its bearer in the trust domain or in the
+    mesh. Who may do what is decided elsewhere.
 
     Resumption is off: a resumed session would let a caller in whose certificate has expired.
     """
+    accepted = [_uri({"prefix": f"spiffe://{name}/"}) for name in dict.fromkeys((domain, mesh))]
     context = api.DownstreamTlsContext(
-        common_tls_context=_common(mesh, [_uri({"prefix": f"spiffe://{domain}/"})], speaks),
+        common_tls_context=_common(mesh, accepted, speaks),
         require_client_certificate={"value": True},
         disable_stateless_session_resumption=True,
         disable_stateful_session_resumption=True,

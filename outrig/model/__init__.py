@@ -4,7 +4,8 @@ Dialects turn each resource into *facts* (`Fact`); `compile` gathers facts into 
 `origin`, so that every finding and dump can name the user's resource.
 """
 
-from outrig.model.facts import Fact, Group, Namespace, Trust
+from outrig.model.access import Access, Action, Regime, Rule
+from outrig.model.facts import Fact, Group, Namespace, Offer, Trust
 from outrig.model.labels import Labels, Selector, labels_of
 from outrig.model.mesh import Mesh, Surroundings
 from outrig.model.policy import Policy
@@ -21,6 +22,7 @@ from outrig.model.proxy import (
     OwnPort,
     Pipe,
     ProxyShape,
+    Sole,
     Target,
 )
 from outrig.model.service import Resolution, Service, ServicePort
@@ -31,6 +33,8 @@ __all__ = [
     "AGENT_PORT",
     "SOCKET",
     "UNBOUNDED",
+    "Access",
+    "Action",
     "Address",
     "AddressForm",
     "ConnectionPool",
@@ -44,6 +48,7 @@ __all__ = [
     "Labels",
     "Mesh",
     "Namespace",
+    "Offer",
     "OutboundPolicy",
     "OwnPort",
     "PeerTls",
@@ -51,10 +56,13 @@ __all__ = [
     "Policy",
     "Protocol",
     "ProxyShape",
+    "Regime",
     "Resolution",
+    "Rule",
     "Selector",
     "Service",
     "ServicePort",
+    "Sole",
     "Surroundings",
     "Target",
     "TlsMode",

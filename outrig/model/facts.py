@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from outrig.model.access import Access
 from outrig.model.labels import Labels
 from outrig.model.policy import Policy
 from outrig.model.proxy import ProxyShape
@@ -44,4 +45,15 @@ class Group:
     identities: tuple[str, ...]
 
 
-Fact = Namespace | Trust | Service | Group | Workload | Policy[ProxyShape] | Policy[PeerTls]
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A workload's part of a service that exists as long as somebody offers it.
+
+    `service` is as this one offers it, with its own ports. Those of one `origin` and `host` are one service.
+    """
+
+    origin: Key
+    service: Service
+
+
+Fact = Namespace | Trust | Service | Offer | Group | Workload | Policy[ProxyShape] | Policy[PeerTls] | Policy[Access]

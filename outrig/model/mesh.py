@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from outrig.model.access import Access
+from outrig.model.conditions import Behind, Having, Who
 from outrig.model.facts import Group
+from outrig.model.labels import Labels, Selector
 from outrig.model.policy import Policy
 from outrig.model.proxy import Import, ProxyShape
 from outrig.model.service import Service
@@ -39,6 +42,14 @@ class Surroundings(Protocol):
 
     def tls_for(self, workload: Workload) -> Iterable[Policy[PeerTls]]:
         """The transport demands that choose the workload."""
+        ...
+
+    def access_for(self, namespace: str, labels: Labels) -> Iterable[Policy[Access]]:
+        """The permissions that choose what has that namespace and those labels."""
+        ...
+
+    def identities_named(self, who: Who) -> tuple[str, ...]:
+        """The identities of whom a permission means, sorted: those of the groups that declare what it takes."""
         ...
 
     def services_for(self, wanted: Import) -> Iterable[Service]:
@@ -75,6 +86,7 @@ class Mesh:
     workloads: tuple[Workload, ...] = ()
     shapes: tuple[Policy[ProxyShape], ...] = ()
     peer_tls: tuple[Policy[PeerTls], ...] = ()
+    access: tuple[Policy[Access], ...] = ()
 
     @property
     def trusted(self) -> bool:
@@ -86,8 +98,20 @@ class Mesh:
     def tls_for(self, workload: Workload) -> Iterable[Policy[PeerTls]]:
         return [policy for policy in self.peer_tls if policy.applies_to.matches(workload.namespace, workload.labels)]
 
+    def access_for(self, namespace: str, labels: Labels) -> Iterable[Policy[Access]]:
+        return [policy for policy in self.access if policy.applies_to.matches(namespace, labels)]
+
+    def identities_named(self, who: Who) -> tuple[str, ...]:
+        chosen = [Selector(None, who.labels)] if isinstance(who, Having) else self._selectors_of(who)
+        meant = (g for g in self.groups if any(one.matches(g.namespace, g.labels) for one in chosen))
+        return tuple(sorted({identity for group in meant for identity in group.identities}))
+
+    def _selectors_of(self, who: Behind) -> list[Selector]:
+        named = (one for one in self.services if (one.namespace, one.origin.name) == (who.namespace, who.name))
+        return [service.selector for service in named if service.selector and not service.external]
+
     def services_for(self, wanted: Import) -> Iterable[Service]:
-        return [service for service in self.services if wanted.fits(service.namespace, service.host)]
+        return [service for service in self.services if service.named_by(wanted)]
 
     def identities_of(self, service: Service) -> tuple[str, ...]:
         if service.external or service.accepted:

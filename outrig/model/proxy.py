@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from outrig.model.labels import Labels
 from outrig.model.pool import UNBOUNDED, ConnectionPool
 from outrig.model.protocol import Protocol
 
@@ -38,20 +39,26 @@ Target = Address | Pipe
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """A port on which the proxy receives for its application. `bind` None: the workload's own address."""
+    """A port on which the proxy receives for its application. `bind` None: the workload's own address.
+
+    `name` and `labels` are the port's own: policies may choose it by them, beside those of the workload.
+    """
 
     port: int
     protocol: Protocol
     target: Target | OwnPort
     bind: str | None = None
     pool: ConnectionPool = UNBOUNDED
+    name: str = ""
+    labels: Labels = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
     """Services a listener brings in: of `namespace` (`*`: any, `.`: the workload's own), whose host fits `host`.
 
-    `host` is `*`, `*.suffix` or an exact host. `exclude` takes away what others brought in.
+    `host` is `*`, `*.suffix`, an exact host, or `@name`: the hosts that the resource of that name describes.
+    `exclude` takes away what others brought in.
     """
 
     namespace: str
@@ -66,12 +73,26 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
+class Sole:
+    """That all which is taken goes to one service, whatever name it is called by: to what the first import names that
+    names anything.
+
+    `name`: what its author calls the service, for findings. `ports`: its port, import by import; None: its lowest.
+    `subset`: labels of the workloads that are called.
+    """
+
+    name: str
+    ports: tuple[int | None, ...]
+    subset: Labels = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Egress:
     """An address on which the proxy takes calls of its application.
 
     `bind` None: 127.0.0.1; with port 0 it is a unix socket, `unix:///path` or `unix://@name`. `port` None: one
     listener for each port of the imported services. `protocol` UNSPECIFIED: that of the imported services. `proxy`:
-    the application uses it as its HTTP proxy.
+    the application uses it as its HTTP proxy. `sole`: there is one service; None: each call names its own.
     """
 
     imports: tuple[Import, ...]
@@ -79,6 +100,7 @@ class Egress:
     bind: str | None = None
     protocol: Protocol = Protocol.UNSPECIFIED
     proxy: bool = False
+    sole: Sole | None = None
 
     @property
     def any_port(self) -> bool:
@@ -98,9 +120,11 @@ class ProxyShape:
     """All listeners of a proxy. Exactly one shape applies: the matching policy of highest rank, never a fold.
 
     `egress_proxy`: the service (host and port) that takes requests for unknown hosts, if they may pass at all.
+    `words`: what the user's resource calls the two lists, for findings.
     """
 
     ingress: tuple[Ingress, ...] = ()
     egress: tuple[Egress, ...] = ()
     outbound: OutboundPolicy = OutboundPolicy.REGISTRY_ONLY
     egress_proxy: tuple[str, int] | None = None
+    words: tuple[str, str] = ("ingress", "egress")

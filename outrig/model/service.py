@@ -6,18 +6,23 @@ from enum import StrEnum
 
 from outrig.model.labels import Selector
 from outrig.model.protocol import Protocol
+from outrig.model.proxy import Import
 from outrig.model.workload import AddressForm, Workload
 from outrig.resources import Key
 
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """A port of a service. `target` is the workload's port: a number, or the name of one of its named ports."""
+    """A port of a service. `target` is the workload's port: a number, or the name of one of its named ports.
+
+    `mixed`: it is called by bytes, since not all behind it take requests; some take nothing else.
+    """
 
     number: int
     name: str
     protocol: Protocol
     target: int | str
+    mixed: bool = False
 
 
 class Resolution(StrEnum):
@@ -59,6 +64,15 @@ class Service:
     external: bool = False
     accepted: tuple[str, ...] = ()
     near_first: bool = False
+
+    @property
+    def handle(self) -> str:
+        """How imports name all hosts of its resource: by what no host can be."""
+        return f"@{self.origin.name}"
+
+    def named_by(self, wanted: Import) -> bool:
+        """Whether an import names it, by host or handle."""
+        return wanted.fits(self.namespace, self.handle if wanted.host.startswith("@") else self.host)
 
     def behind(self, chosen: Iterable[Workload]) -> list[Workload]:
         """All that is behind it, as its callers see it, given what its selector chooses."""

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+from outrig.model.access import Regime
 from outrig.model.labels import Labels
 from outrig.model.tls import TlsMode
 from outrig.resources import Key
 
-WorkloadId = NewType("WorkloadId", str)  # `<namespace>/<name>`; also its proxy's id
+WorkloadId = NewType("WorkloadId", str)  # `<namespace>/<name>`, or `dataplane/<mesh>/<name>`; also its proxy's id
 
 
 class Health(StrEnum):
@@ -32,8 +33,9 @@ class Workload:
     """One workload as its peers and its own proxy need to know it.
 
     `address` has the given `form`; `ports` are its named ports. `identities` are its SPIFFE URIs. `proxied`: a sidecar
-    of ours runs beside it, which is to be configured. `tls_default` holds where no policy sets a mode. `locality` is
-    `region/zone/subzone`, later parts optional.
+    of ours runs beside it, which is to be configured; `proxy`: it is a part of another workload, whose proxy receives
+    for it. `tls_default` holds where no policy sets a mode. `locality` is `region/zone/subzone`, later parts optional.
+    `regime`: how it reads permissions.
     """
 
     origin: Key
@@ -50,11 +52,18 @@ class Workload:
     locality: str = ""
     form: AddressForm = AddressForm.IP
     own_address: str = ""
+    proxy: WorkloadId | None = None
+    regime: Regime = Regime.OPEN
 
     @property
     def host(self) -> str:
         """The address its own sockets have: `own_address`, where others reach it by another one (NAT)."""
         return self.own_address or self.address
+
+    @property
+    def whole(self) -> WorkloadId:
+        """The workload that it is, or is a part of."""
+        return self.proxy or self.id
 
     @property
     def zone(self) -> str:

@@ -5,13 +5,13 @@ wrote. A view has two sides: the inward one is a proxy's own, the outward one is
 `Outlook`. Endpoints are not in a view: they come and go too often (`assignment_of`).
 """
 
-from outrig.view.endpoints import Assignment, Endpoint, Lookup, assignment_of
+from outrig.view.destination import Destination, Hop
+from outrig.view.endpoints import Assignment, Endpoint, Lookup, assignment_of, called
+from outrig.view.guard import Gate, Guard, Traffic
 from outrig.view.inbound import inward_of
 from outrig.view.outbound import outward_of
 from outrig.view.policies import shape_for, tls_mode
 from outrig.view.proxy import (
-    Destination,
-    Hop,
     HttpOutbound,
     Inbound,
     Inward,
@@ -22,6 +22,7 @@ from outrig.view.proxy import (
     TcpOutbound,
     Upstream,
     VirtualHost,
+    all_findings,
 )
 from outrig.view.select import view_of
 
@@ -29,6 +30,8 @@ __all__ = [
     "Assignment",
     "Destination",
     "Endpoint",
+    "Gate",
+    "Guard",
     "Hop",
     "HttpOutbound",
     "Inbound",
@@ -39,9 +42,12 @@ __all__ = [
     "Outward",
     "ProxyView",
     "TcpOutbound",
+    "Traffic",
     "Upstream",
     "VirtualHost",
+    "all_findings",
     "assignment_of",
+    "called",
     "inward_of",
     "outward_of",
     "shape_for",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from outrig.model import AddressForm, Health, Resolution, Service, ServicePort, Surroundings, TlsMode, Workload
+from outrig.view.destination import Destination
 from outrig.view.policies import tls_mode
 
 
@@ -60,11 +61,17 @@ def assignment_of(
     return Assignment(name, tuple(sorted(_ranked(endpoints) if near else endpoints)))
 
 
-def lookup_of(name: str, service: Service, port: ServicePort, *, mesh: Surroundings) -> Lookup | None:
+def called(destination: Destination, service: Service, mesh: Surroundings) -> Iterable[Workload]:
+    """The workloads behind a service that calls to a destination go to."""
+    wanted = set(destination.subset)
+    return (workload for workload in mesh.workloads_of(service) if wanted <= set(workload.labels))
+
+
+def lookup_of(destination: Destination, service: Service, port: ServicePort, *, mesh: Surroundings) -> Lookup | None:
     """What a caller of a service port has to look up; None if it is told the endpoints."""
     if service.resolution is Resolution.TOLD:
         return None
-    assignment = assignment_of(name, port, workloads=mesh.workloads_of(service), mesh=mesh)
+    assignment = assignment_of(destination.name, port, workloads=called(destination, service, mesh), mesh=mesh)
     return Lookup(assignment, service.resolution is Resolution.DNS_ROUND_ROBIN)
 
 

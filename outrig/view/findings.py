@@ -1,4 +1,4 @@
-"""What may be doubtful about a proxy's listeners, as findings: codes OUT601 to OUT611."""
+"""What may be doubtful about a proxy's listeners, as findings: codes OUT601 to OUT614."""
 
 from outrig.errors import Finding, Severity
 from outrig.model import Service, ServicePort
@@ -9,6 +9,13 @@ def nothing_imported(origin: Key, path: str, *, host: str, home: str) -> Finding
     """An import that names a host finds none."""
     problem = f"there is no service {host!r}"
     hint = f"is there such a Service, and is it exported to namespace {home!r}?"
+    return Finding("OUT601", origin, path, problem, hint, Severity.WARNING)
+
+
+def nothing_called(origin: Key, path: str, *, name: str) -> Finding:
+    """A listener is for one service, which is not there."""
+    problem = f"there is no service {name!r}, so the proxy does not listen here"
+    hint = "it listens as soon as there is one; is the name right, and is the service exported?"
     return Finding("OUT601", origin, path, problem, hint, Severity.WARNING)
 
 
@@ -97,3 +104,24 @@ def no_authority(origin: Key, mesh: str) -> Finding:
     """A mesh without a certificate authority."""
     problem = f"mesh {mesh!r} has no certificate authority yet, so the proxy listens on nothing"
     return Finding("OUT609", origin, "", problem, severity=Severity.WARNING)
+
+
+def names_nobody(origin: Key, name: str) -> Finding:
+    """A permission names whoever is behind a service, behind which no group is."""
+    problem = f"{name} is no service that chooses a WorkloadGroup by the labels it declares, so the rule names nobody"
+    return Finding("OUT612", origin, "", problem, "is the name right?", Severity.WARNING)
+
+
+def rule_elsewhere(origin: Key, rule: str, ports: list[int], *, received: list[int]) -> Finding:
+    """A rule is about ports on which the workload does not receive."""
+    has = ", ".join(map(str, received)) or "none"
+    problem = f"{rule} is about port {', '.join(map(str, ports))}, where the proxy of this workload does not receive"
+    hint = f"it receives on {has}: the numbers of its ingress, not those of Services"
+    return Finding("OUT613", origin, "", problem, hint, Severity.WARNING)
+
+
+def rule_about_requests(origin: Key, rule: str, port: int, *, denies: bool) -> Finding:
+    """A rule asks for what only requests have, at a port that takes bytes."""
+    effect = "it denies by what else it says" if denies else "it never allows anything there"
+    problem = f"{rule} asks for hosts, methods, paths or headers, but port {port} takes bytes: {effect}"
+    return Finding("OUT614", origin, "", problem, "limit it to the other ports", Severity.WARNING)

@@ -1,6 +1,6 @@
 """What an egress brings in: services, the ports it takes of them, and what is spoken there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from outrig.model import Egress, Import, Protocol, Service, ServicePort, Surroundings
@@ -23,7 +23,7 @@ def imported(
     A proxy's own namespace (`home`) comes first, then the order of hosts and names. `known` holds who has which host on
     this proxy; newcomers are added.
     """
-    found = {(service.origin, service.host): service for service in _brought(egress, home, mesh)}
+    found = {(service.origin, service.host): service for service in brought(imports_of(egress, home), home, mesh)}
     in_order = sorted(found.values(), key=lambda service: (service.namespace != home, service.host, service.origin))
     kept = [service for service in in_order if known.setdefault(service.host, service) is service]
     return kept, [service for service in in_order if known[service.host] is not service]
@@ -55,8 +55,8 @@ def imports_of(egress: Egress, home: str) -> list[Import]:
     return [replace(wanted, namespace=home) if wanted.namespace == "." else wanted for wanted in egress.imports]
 
 
-def _brought(egress: Egress, home: str, mesh: Surroundings) -> Iterable[Service]:
-    imports = imports_of(egress, home)
+def brought(imports: Sequence[Import], home: str, mesh: Surroundings) -> Iterable[Service]:
+    """The services that imports name, as far as they are exported to the namespace `home`."""
     excluded = [wanted for wanted in imports if wanted.exclude]
     for wanted in imports:
         if not wanted.exclude:

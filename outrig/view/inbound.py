@@ -1,6 +1,7 @@
 """The ports on which a proxy receives."""
 
 from collections.abc import Iterable, Iterator, Set
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from outrig.errors import Finding
@@ -18,6 +19,7 @@ from outrig.model import (
     Workload,
 )
 from outrig.view import findings
+from outrig.view.access import access_findings, guards_of, permissions_by_port
 from outrig.view.binds import Binds, spoken
 from outrig.view.endpoints import number_of
 from outrig.view.outbound import binds_of
@@ -44,9 +46,18 @@ def inward_of(workload: Workload, mesh: Surroundings) -> Inward:
         return Inward(findings=(findings.no_authority(workload.origin, mesh.name),))
     binds = _taken_already(workload, shape.settings)
     inbound, found = _listening(workload, shape, mesh, binds=binds)
-    outlook = Outlook(workload.namespace, shape, binds.seen_from(binds_of(shape.settings)))
+    settings = replace(shape.settings, ingress=())
+    outlook = Outlook(workload.namespace, settings, binds.seen_from(binds_of(settings)))
     unanswered = _unanswered(workload, {one.port for one in inbound}, shape, mesh=mesh)
-    return Inward(tuple(inbound), outlook, (*_rivals(workload, shape, mesh), *found, *unanswered))
+    permissions = permissions_by_port(workload, shape.settings.ingress, inbound, mesh)
+    doubts = access_findings(permissions, mesh)
+    return Inward(
+        tuple(inbound),
+        outlook,
+        guards_of(workload.regime, permissions, mesh),
+        shape,
+        (*_rivals(workload, shape, mesh), *found, *unanswered, *doubts),
+    )
 
 
 def _unanswered(
@@ -83,7 +94,7 @@ def _taken_already(workload: Workload, shape: ProxyShape) -> Binds:
     for position, ingress in enumerate(shape.ingress):
         target = _target(workload, ingress)
         address = target if isinstance(target, Address) else Address(f"{SOCKET}{target.path}", 0)
-        binds.take(address, f"the application of ingress[{position}]")
+        binds.take(address, f"the application of {shape.words[0]}[{position}]")
     return binds
 
 
@@ -99,7 +110,7 @@ def _listening(
     kept: dict[int, Inbound] = {}
     found: list[Finding] = []
     for position, ingress in enumerate(shape.settings.ingress):
-        path = f"ingress[{position}]"
+        path = f"{shape.settings.words[0]}[{position}]"
         address = Address(ingress.bind or workload.host or ANY_ADDRESS, ingress.port)
         if ingress.port in kept:
             found.append(findings.port_twice(shape.origin, path, ingress.port))

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from outrig.errors import Finding, Severity
-from outrig.model import Address, Egress, Import, OutboundPolicy, ProxyShape, Service, Surroundings
+from outrig.model import Address, Egress, Import, Labels, OutboundPolicy, ProxyShape, Service, Sole, Surroundings
 from outrig.resources import Key
 from outrig.view import findings
 from outrig.view.binds import Binds, spoken
+from outrig.view.destination import Destination, Hop
 from outrig.view.endpoints import lookup_of
-from outrig.view.imports import Imported, every_port, imported, imports_of, ports_of, speaks_requests
+from outrig.view.imports import Imported, brought, every_port, imported, imports_of, ports_of, speaks_requests
 from outrig.view.names import claim_names
 from outrig.view.proxy import (
-    Destination,
-    Hop,
     HttpOutbound,
     Outbound,
     Outlook,
@@ -26,16 +26,21 @@ from outrig.view.proxy import (
 )
 
 DEFAULT_BIND = "127.0.0.1"
+_ORIGIN: Final = Key("", "", "", "", "")  # proxies share this side: whoever reads its findings knows whose shape it is
 
 
 def outward_of(outlook: Outlook, mesh: Surroundings) -> Outward:
     """The outbound side of the proxies of an outlook."""
     shape = outlook.shape
-    side = _Side(outlook.home, mesh, shape.origin, Binds(outlook.reserved))
-    if shape.settings.outbound is OutboundPolicy.ALLOW_ANY:
-        side.open(shape.settings.egress_proxy)
-    for position, egress in enumerate(shape.settings.egress):
-        side.add(position, egress)
+    side = _Side(outlook.home, mesh, Binds(outlook.reserved))
+    if shape.outbound is OutboundPolicy.ALLOW_ANY:
+        side.open(shape.egress_proxy)
+    for position, egress in enumerate(shape.egress):
+        path = f"{shape.words[1]}[{position}]"
+        if egress.sole:
+            side.add_sole(egress, egress.sole, path=path)
+        else:
+            side.add(egress, path)
     return Outward(
         listeners=tuple(side.listeners),
         upstreams=tuple(side.upstreams[name] for name in sorted(side.upstreams)),
@@ -55,7 +60,6 @@ class _Side:
 
     home: str
     mesh: Surroundings
-    origin: Key
     binds: Binds
     listeners: list[Outbound] = field(default_factory=list)
     upstreams: dict[str, Upstream] = field(default_factory=dict)
@@ -69,22 +73,59 @@ class _Side:
     def open(self, proxy: tuple[str, int] | None) -> None:
         """Requests for unknown hosts may go to this service, if there is one."""
         if proxy is None:
-            self.found.append(findings.no_way_out(self.origin))
+            self.found.append(findings.no_way_out(_ORIGIN))
             return
         (host, port), path = proxy, "outboundTrafficPolicy.egressProxy"
         services = self._import(Egress((Import("*", host),), port), path)
         if found := ports_of(services, port):
             self.way_out = found[0]
         elif services:
-            self.found.append(findings.port_not_imported(self.origin, path, service=services[0], port=port))
+            self.found.append(findings.port_not_imported(_ORIGIN, path, service=services[0], port=port))
         else:
-            self.found.append(findings.nothing_imported(self.origin, path, host=host, home=self.home))
+            self.found.append(findings.nothing_imported(_ORIGIN, path, host=host, home=self.home))
 
-    def add(self, position: int, egress: Egress) -> None:
+    def add_sole(self, egress: Egress, sole: Sole, *, path: str) -> None:
+        """Add the listener of an egress that leads to one service, whatever name that is called by."""
+        address = Address(egress.bind or DEFAULT_BIND, egress.port or 0)
+        found = self._the_one(egress, sole, path)
+        if found is None:
+            return
+        if holder := self.binds.take(address, path):
+            self.found.append(findings.address_taken(_ORIGIN, path, spoken(address), holder=holder))
+        elif takes_requests(found.port.protocol):
+            upstream = self._upstream(found, requests=True, subset=sole.subset)
+            host = VirtualHost(_virtual(found), ("*",), upstream, near=found.service.near_first)
+            routes = self._route_name(str(address.port), address)
+            self.listeners.append(HttpOutbound(address.host, address.port, routes, (host,)))
+        else:
+            upstream = self._upstream(found, requests=False, subset=sole.subset)
+            self.listeners.append(TcpOutbound(address.host, address.port, upstream))
+
+    def _the_one(self, egress: Egress, sole: Sole, path: str) -> Imported | None:
+        """The service port that such an egress leads to, of what the first import brings in that brings in anything."""
+        self.imports.update((wanted.namespace, wanted.host) for wanted in egress.imports)
+        for wanted, number in zip(egress.imports, sole.ports, strict=True):
+            brought_in = brought((wanted,), self.home, self.mesh)
+            if services := sorted(brought_in, key=lambda service: (service.origin, service.host)):
+                return self._with_port(services, number, path)
+        self.found.append(findings.nothing_called(_ORIGIN, path, name=sole.name))
+        return None
+
+    def _with_port(self, services: Sequence[Service], number: int | None, path: str) -> Imported | None:
+        """The first of the services that has the port, unless another has its host here. None: the lowest it has."""
+        for service in services:
+            if ports := ports_of([service], number or min((port.number for port in service.ports), default=0)):
+                if self._services.setdefault(service.host, service) is service:
+                    return ports[0]
+                self.found.append(findings.host_hidden(_ORIGIN, path, service))
+                return None
+        self.found.append(findings.port_not_imported(_ORIGIN, path, service=services[0], port=number or 0))
+        return None
+
+    def add(self, egress: Egress, path: str) -> None:
         """Add the listeners of one egress."""
-        path = f"egress[{position}]"
         services = self._import(egress, path)
-        self.found += _missing(egress, services, origin=self.origin, path=path, home=self.home)
+        self.found += _missing(egress, services, path=path, home=self.home)
         for port in _port_numbers(egress, services):
             address = Address(egress.bind or DEFAULT_BIND, port)
             if egress.port is None and address in self._led:
@@ -97,12 +138,12 @@ class _Side:
             else:
                 severity = Severity.WARNING if egress.port is None else Severity.ERROR
                 text = spoken(address)
-                self.found.append(findings.address_taken(self.origin, path, text, holder=holder, severity=severity))
+                self.found.append(findings.address_taken(_ORIGIN, path, text, holder=holder, severity=severity))
 
     def _import(self, egress: Egress, path: str) -> list[Service]:
         self.imports.update((i.namespace, i.host) for i in imports_of(egress, self.home) if not i.exclude)
         services, hidden = imported(egress, self.home, self.mesh, known=self._services)
-        self.found += [findings.host_hidden(self.origin, path, service) for service in hidden]
+        self.found += [findings.host_hidden(_ORIGIN, path, service) for service in hidden]
         return services
 
     def _note_left_out(self, address: Address, ports: Iterable[Imported], *, path: str) -> None:
@@ -111,7 +152,7 @@ class _Side:
         if left_out := [found.service for found in ports if found.service.host not in there]:
             self.found.append(
                 findings.port_given_away(
-                    self.origin, path, spoken(address), earlier=earlier, first=left_out[0], more=len(left_out) - 1
+                    _ORIGIN, path, spoken(address), earlier=earlier, first=left_out[0], more=len(left_out) - 1
                 )
             )
 
@@ -121,7 +162,7 @@ class _Side:
         elif ports:
             self._take_connections(address, ports, path=path)
         else:
-            self.found.append(findings.leads_nowhere(self.origin, path))
+            self.found.append(findings.leads_nowhere(_ORIGIN, path))
             return
         self._led[address] = (path, {found.service.host for found in ports})
         self.binds.take(address, path)
@@ -137,18 +178,18 @@ class _Side:
         for service in {found.service.host: found.service for found in ports}.values():
             named = not egress.any_port or any(wanted.host == service.host for wanted in egress.imports)
             if named and service.host not in reached:
-                self.found.append(findings.not_by_host(self.origin, path, service))
+                self.found.append(findings.not_by_host(_ORIGIN, path, service))
         return kept
 
     def _take_requests(self, address: Address, egress: Egress, ports: Sequence[Imported], *, path: str) -> None:
         names, late = claim_names(ports, self.home, any_port=egress.any_port)
         self.found += [
-            findings.name_taken(self.origin, path, claim.name, by=claim.first.host, wanted=claim.second.host)
+            findings.name_taken(_ORIGIN, path, claim.name, by=claim.first.host, wanted=claim.second.host)
             for claim in late
         ]
         hosts = tuple(
             VirtualHost(
-                f"{found.service.host}:{found.port.number}",
+                _virtual(found),
                 domains,
                 self._upstream(found, requests=True),
                 near=found.service.near_first,
@@ -163,19 +204,20 @@ class _Side:
     def _take_connections(self, address: Address, ports: Sequence[Imported], *, path: str) -> None:
         taken, *others = ports
         if others:
-            self.found.append(findings.one_of_many(self.origin, path, taken=taken.service, others=len(others)))
+            self.found.append(findings.one_of_many(_ORIGIN, path, taken=taken.service, others=len(others)))
         self.listeners.append(TcpOutbound(address.host, address.port, self._upstream(taken, requests=False)))
 
-    def _upstream(self, found: Imported, *, requests: bool) -> str:
+    def _upstream(self, found: Imported, *, requests: bool, subset: Labels = ()) -> str:
         service, port = found.service, found.port
         hop, identities = _hop(found, requests=requests), self.mesh.identities_of(service)
-        destination = Destination(service.origin, service.host, port.number, hop, near=service.near_first)
+        destination = Destination(service.origin, service.host, port.number, hop, service.near_first, subset)
         upstream = Upstream(
             destination,
             port.protocol,
             identities,
             mixed=bool(identities) and self.mesh.has_plain(service),
-            lookup=lookup_of(destination.name, service, port, mesh=self.mesh),
+            lookup=lookup_of(destination, service, port, mesh=self.mesh),
+            lenient=port.mixed,
         )
         return self.upstreams.setdefault(upstream.name, upstream).name
 
@@ -184,6 +226,11 @@ class _Side:
         name = listener_name(address.host, address.port) if wanted in self._routes else wanted
         self._routes.add(name)
         return name
+
+
+def _virtual(found: Imported) -> str:
+    """The name of a virtual host."""
+    return f"{found.service.host}:{found.port.number}"
 
 
 def _hop(found: Imported, *, requests: bool) -> Hop:
@@ -198,7 +245,7 @@ def _port_numbers(egress: Egress, services: Iterable[Service]) -> list[int]:
     return sorted({port.number for service in services for port in service.ports})
 
 
-def _missing(egress: Egress, services: Sequence[Service], *, origin: Key, path: str, home: str) -> Iterable[Finding]:
+def _missing(egress: Egress, services: Sequence[Service], *, path: str, home: str) -> Iterable[Finding]:
     """Findings about hosts that were named and cannot be called."""
     for position, wanted in enumerate(imports_of(egress, home)):
         if wanted.exclude or wanted.host.startswith("*"):
@@ -206,6 +253,6 @@ def _missing(egress: Egress, services: Sequence[Service], *, origin: Key, path: 
         place = f"{path}.hosts[{position}]"
         named = next((service for service in services if wanted.fits(service.namespace, service.host)), None)
         if named is None:
-            yield findings.nothing_imported(origin, place, host=wanted.host, home=home)
+            yield findings.nothing_imported(_ORIGIN, place, host=wanted.host, home=home)
         elif egress.port is not None and not egress.any_port and not ports_of([named], egress.port):
-            yield findings.port_not_imported(origin, place, service=named, port=egress.port)
+            yield findings.port_not_imported(_ORIGIN, place, service=named, port=egress.port)

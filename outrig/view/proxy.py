@@ -3,14 +3,14 @@
 Listener, cluster and route names are Istio's, which dashboards and people know (docs/envoy-configuration.md).
 """
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 
 from outrig.errors import Finding
 from outrig.model import UNBOUNDED, ConnectionPool, Policy, Protocol, ProxyShape, Target, TlsMode
-from outrig.resources import Key
 from outrig.view.binds import Reservation
+from outrig.view.destination import Destination, Hop
 from outrig.view.endpoints import Lookup
+from outrig.view.guard import Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +49,14 @@ class Inbound:
         return self.protocol is Protocol.UNSPECIFIED
 
 
-class Hop(StrEnum):
-    """How a listener treats a service port: as what it is, or, if the user said so, as something else."""
-
-    AS_IS = ""
-    AS_REQUESTS = "http"
-    AS_BYTES = "tcp"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Destination:
-    """One port of one service, as a proxy calls it. Two services may claim the same host.
-
-    `near`: its load assignment depends on the zone of the caller.
-    """
-
-    service: Key
-    host: str
-    port: int
-    hop: Hop = Hop.AS_IS
-    near: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name of its cluster and of its load assignment, which delta xDS wants to be the same."""
-        return f"outbound|{self.port}|{self.hop}|{self.host}"
-
-
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """What a proxy needs to know of a destination.
 
     `protocol`: what the service port speaks. `identities`: whom to accept there, any of them; none where nobody behind
-    the service has a certificate. `mixed`: some have one, some have none. `lookup`: the names that the proxy has to
-    look up itself; None if it is told the endpoints.
+    the service has a certificate. `mixed`: some have one, some have none. `lenient`: not all behind it take bytes as
+    such, some as requests only. `lookup`: the names that the proxy has to look up itself; None if it is told the
+    endpoints.
     """
 
     destination: Destination
@@ -90,6 +64,7 @@ class Upstream:
     identities: tuple[str, ...]
     mixed: bool = False
     lookup: Lookup | None = None
+    lenient: bool = False
 
     @property
     def name(self) -> str:
@@ -171,13 +146,15 @@ Outbound = HttpOutbound | TcpOutbound
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """All, beside the mesh itself, that the outbound side of a proxy depends on. Proxies of one outlook share it.
+    """All, beside the mesh itself, that the outbound side of a proxy depends on. Proxies of one outlook share it,
+    whichever resources gave it to them.
 
-    `home`: the namespace; `reserved`: the addresses that are taken on its machine, as far as they matter.
+    `home`: the namespace; `shape`: what it listens on, but for its inbound side; `reserved`: the addresses that are
+    taken on its machine, as far as they matter.
     """
 
     home: str
-    shape: Policy[ProxyShape]
+    shape: ProxyShape
     reserved: frozenset[Reservation]
 
 
@@ -185,7 +162,8 @@ class Outlook:
 class Outward:
     """The outbound side: listeners, and the upstreams they lead to, sorted by name.
 
-    No part of its equality: `findings`, and `imports`, the patterns (namespace, host) of services it looked for.
+    No part of its equality: `findings`, which are of nobody's resource (`all_findings`), and `imports`, the patterns
+    (namespace, host) of services it looked for.
     """
 
     listeners: tuple[Outbound, ...] = ()
@@ -196,10 +174,15 @@ class Outward:
 
 @dataclass(frozen=True, slots=True)
 class Inward:
-    """The inbound side. `outlook`: what the outbound side depends on; None if there shall be no outbound side."""
+    """The inbound side. `outlook`: what the outbound side depends on; None if there shall be no outbound side.
+
+    `guards`: what passes at each port, for each kind of traffic that it takes. `shape`: the policy that it follows.
+    """
 
     inbound: tuple[Inbound, ...] = ()
     outlook: Outlook | None = None
+    guards: tuple[Guard, ...] = ()
+    shape: Policy[ProxyShape] | None = None
     findings: tuple[Finding, ...] = field(default=(), compare=False)
 
 
@@ -215,4 +198,12 @@ class ProxyView:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is doubtful about it."""
-        return self.inward.findings + self.outward.findings
+        return all_findings(self.inward, self.outward)
+
+
+def all_findings(inward: Inward, outward: Outward) -> tuple[Finding, ...]:
+    """The findings of both sides. The outward ones, which others may share, speak of the shape of this proxy."""
+    if inward.shape is None:
+        return inward.findings
+    origin = inward.shape.origin
+    return (*inward.findings, *(replace(finding, origin=origin) for finding in outward.findings))

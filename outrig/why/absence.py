@@ -141,7 +141,7 @@ def _wrong_port(service: Service, port: int, caller: Caller) -> Absence | None:
 
 def _not_listening(service: Service, caller: Caller) -> Absence:
     """It is imported, and has the port, and yet is not there: the findings of the view say why."""
-    found = [finding for finding in caller.view.outward.findings if finding.origin == caller.outlook.shape.origin]
+    found = caller.view.outward.findings
     telling = [one for one in found if service.host in one.problem] or [
         one for one in found if "taken by" in one.problem
     ]

@@ -4,11 +4,13 @@ import ipaddress
 
 from outrig.envoy.handshake import Opening, chain_taking
 from outrig.model import Address, Workload
-from outrig.view import Inbound
+from outrig.view import Inbound, Traffic
 from outrig.view.binds import WILDCARDS, spoken
 from outrig.why.caller import Caller
 from outrig.why.explanation import Ending, Part, Step, Verdict
 from outrig.why.knowledge import Known
+from outrig.why.permission import Arrival, look_at_permission
+from outrig.why.question import Call
 from outrig.why.reception import demanded_by, listening_at
 from outrig.why.stages import Ended
 
@@ -16,12 +18,12 @@ _PLAINTEXT = Opening((), http2=False)
 _BY_NAME = "call its service by name, through the proxy"
 
 
-def past_the_proxy(address: Address, caller: Caller, known: Known) -> Ended:
+def past_the_proxy(address: Address, call: Call, caller: Caller, *, known: Known) -> Ended:
     """What becomes of a connection to such an address: it is plaintext, and carries no identity."""
     if address.port == 0:
         return _nothing_there(address, caller)
     if found := listening_at(address.host, address.port, known):
-        return _to_inbound(*found, known)
+        return _to_inbound(call, caller, known, receiver=found[0], inbound=found[1])
     if any(_holds(one.target, address) for one in caller.view.inward.inbound):
         return _application_itself(address, caller)
     if ipaddress.ip_address(address.host).is_loopback:
@@ -61,13 +63,22 @@ def _no_inbound(address: Address, receiver: Workload, known: Known) -> Ended:
     return Ended(Step(Part.LISTENER, Verdict.DOUBTFUL, says, "", str(receiver.origin), do=_BY_NAME), Ending.NOT_KNOWN)
 
 
-def _to_inbound(receiver: Workload, inbound: Inbound, known: Known) -> Ended:
+def _to_inbound(call: Call, caller: Caller, known: Known, *, receiver: Workload, inbound: Inbound) -> Ended:
     """A program that connects to a receiving proxy directly, in plaintext."""
     says = f"{inbound.listener} of {known.name(receiver)} is called past the own proxy, in plaintext"
     demand = demanded_by(receiver, inbound.port, known)
     mesh = known.mesh
-    if chain_taking(_PLAINTEXT, mesh.name, mesh.domain, inbound=inbound) is None:
+    chain = chain_taking(_PLAINTEXT, mesh.name, mesh.domain, inbound=inbound)
+    if chain is None:
         step = Step(Part.LISTENER, Verdict.STOPS, says, inbound.listener, demand.resource, (demand.says,), _BY_NAME)
         return Ended(step, Ending.CUT)
-    step = Step(Part.LISTENER, Verdict.DOUBTFUL, says, inbound.listener, demand.resource, (demand.says,), _BY_NAME)
+    traffic = Traffic.REQUESTS if chain.requests else Traffic.BYTES
+    arrival = Arrival((), caller.workload.host, traffic, call)
+    permission = look_at_permission(arrival, receiver, inbound, known)
+    notes = (demand.says, *([permission.says] if permission.says else []))
+    resource = permission.resource or demand.resource
+    if permission.verdict is Verdict.STOPS:
+        step = Step(Part.LISTENER, Verdict.STOPS, says, inbound.listener, resource, notes, _BY_NAME)
+        return Ended(step, Ending.FORBIDDEN if chain.requests else Ending.CUT)
+    step = Step(Part.LISTENER, Verdict.DOUBTFUL, says, inbound.listener, resource, notes, _BY_NAME)
     return Ended(step, Ending.ANSWERED)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from outrig.errors import Finding
 from outrig.model import Policy, ProxyShape, Workload
-from outrig.view import Outlook, ProxyView, view_of
+from outrig.view import ProxyView, view_of
 from outrig.why.explanation import Ending, Part, Step, Verdict
 from outrig.why.knowledge import Known, Observed
 from outrig.why.question import Question
@@ -18,7 +18,7 @@ class Caller:
 
     workload: Workload
     view: ProxyView
-    outlook: Outlook
+    followed: Policy[ProxyShape]
     observed: Observed
 
     @property
@@ -29,12 +29,12 @@ class Caller:
     @property
     def shape(self) -> ProxyShape:
         """Its listeners as the user wrote them."""
-        return self.outlook.shape.settings
+        return self.followed.settings
 
     @property
     def sidecar(self) -> str:
         """The resource that shapes its proxy."""
-        return str(self.outlook.shape.origin)
+        return str(self.followed.origin)
 
 
 def look_at_caller(question: Question, known: Known) -> Stage[Caller]:
@@ -44,10 +44,10 @@ def look_at_caller(question: Question, known: Known) -> Stage[Caller]:
     if not workload.proxied:
         return _stops(workload, f"{name} has no proxy of ours: where its calls go is not known here", _JOIN)
     view = view_of(workload, known.mesh)
-    if view.inward.outlook is None:
+    if view.inward.shape is None:
         return _stops_by_finding(workload, name, view.inward.findings[0])
-    caller = Caller(workload, view, view.inward.outlook, observed)
-    notes = (*_choice(question, known), *_state(observed), _chosen_by(caller.outlook.shape, workload))
+    caller = Caller(workload, view, view.inward.shape, observed)
+    notes = (*_choice(question, known), *_state(observed), _chosen_by(caller.followed, workload))
     if doubt := _doubt(observed):
         step = Step(Part.CALLER, Verdict.DOUBTFUL, name, workload.id, str(workload.origin), (*notes, *doubt), _AGENT)
     else:
@@ -72,6 +72,8 @@ def _stops_by_finding(workload: Workload, name: str, finding: Finding) -> Ended:
 
 def _chosen_by(shape: Policy[ProxyShape], workload: Workload) -> str:
     selector = shape.applies_to
+    if shape.origin == workload.origin:
+        return f"{shape.origin} itself says where its proxy listens"
     if selector.labels:
         labels = ",".join(f"{key}={value}" for key, value in selector.labels)
         return f"{shape.origin} shapes its proxy: it chooses {labels}"

@@ -42,7 +42,7 @@ def _follow(question: Question, known: Known, steps: list[Step]) -> Ending:
     steps.append(endpoints.step)
     if isinstance(endpoints, Ended):
         return _as_seen(endpoints.ending, listener.found)
-    receivers = look_at_receivers(endpoints.found, caller.found, known)
+    receivers = look_at_receivers(endpoints.found, question.call, caller.found, known=known)
     steps.append(receivers.step)
     if isinstance(receivers, Ended):
         return _as_seen(receivers.ending, listener.found)

@@ -31,6 +31,7 @@ class Ending(StrEnum):
     REFUSED = "connection refused"
     CUT = "connection closed"
     NOT_HTTP = "400"
+    FORBIDDEN = "403"
     NO_HOST = "502"
     NO_ENDPOINT = "503 UH"
     NOT_REACHED = "503 UF"

@@ -71,6 +71,10 @@ class Known:
             return workload.id
         return f"{workload.namespace}/{observed.group} task {observed.task[:_SHORT]}"
 
+    def whole(self, workload: Workload) -> Workload:
+        """The workload whose proxy receives for this one: itself, unless it is a part of another."""
+        return self.workloads.get(workload.whole, workload)
+
     def at(self, address: str) -> Workload | None:
         """The workload that has an address: one with a proxy before one without."""
         there = [workload for workload in self.workloads.values() if workload.address == address]

@@ -24,7 +24,7 @@ def look_at_listener(question: Question, caller: Caller, known: Known) -> Stage[
     call, address = question.call, question.via or question.call.address
     there = _listeners(question, caller, known)
     if not there and address is not None:
-        return past_the_proxy(address, caller, known)
+        return past_the_proxy(address, call, caller, known=known)
     if not there:
         return _nothing_listens(call, caller, known)
     chosen = _preferred(there, call, caller, known)

@@ -6,13 +6,14 @@ from outrig.why.caller import Caller
 from outrig.why.endpoints import SHOWN, Behind
 from outrig.why.explanation import Part, Step, Verdict
 from outrig.why.knowledge import Known
+from outrig.why.question import Call
 from outrig.why.reception import Reception, Talk
 from outrig.why.stages import Ended, Passed, Stage
 
 
-def look_at_receivers(behind: Behind, caller: Caller, known: Known) -> Stage[tuple[Reception, ...]]:
+def look_at_receivers(behind: Behind, call: Call, caller: Caller, *, known: Known) -> Stage[tuple[Reception, ...]]:
     """How the endpoints that would be chosen receive the call. It ends if none of them takes it."""
-    talk = Talk(caller.workload, behind.upstream, known)
+    talk = Talk(caller.workload, call, behind.upstream, known)
     receptions = tuple(talk.receive(target) for target in behind.chosen)
     taking = tuple(one for one in receptions if one.verdict is not Verdict.STOPS)
     worst = min(receptions, key=lambda one: _WORST_FIRST.index(one.verdict))

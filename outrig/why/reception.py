@@ -3,14 +3,16 @@
 from dataclasses import dataclass
 
 from outrig.envoy.handshake import Chain, Opening, chain_taking, opening_of
-from outrig.model import Protocol, TlsMode, Workload
+from outrig.model import Protocol, Regime, TlsMode, Workload
 from outrig.snapshot import LISTENER
-from outrig.view import Inbound, Upstream, inward_of, shape_for
+from outrig.view import Inbound, Traffic, Upstream, inward_of, shape_for
 from outrig.view.binds import WILDCARDS
 from outrig.view.policies import decided_tls
 from outrig.why.endpoints import Target
 from outrig.why.explanation import Ending, Verdict
 from outrig.why.knowledge import Known
+from outrig.why.permission import Arrival, look_at_permission
+from outrig.why.question import Call
 
 _MEANS = {
     TlsMode.STRICT: "only callers with a certificate of the mesh",
@@ -69,12 +71,13 @@ class Talk:
     """What a caller's proxy says to the endpoints of one upstream, and what it hears."""
 
     caller: Workload
+    call: Call
     upstream: Upstream
     known: Known
 
     def receive(self, target: Target) -> Reception:
         """How an endpoint receives it. An entry that a user wrote may have the address of a task with a proxy."""
-        address, port, by = target.endpoint.address, target.endpoint.port, target.workload
+        address, port, by = target.endpoint.address, target.endpoint.port, self.known.whole(target.workload)
         if by.proxied:
             inbound = _inbound(by, address, port, self.known)
             return self._meet(target, by, inbound) if inbound else _not_listening(target, self.known)
@@ -95,19 +98,36 @@ class Talk:
             return stopped("its proxy refused this listener", refused.reason)
         if problem := _not_taken(opening, chain):
             ending = Ending.NOT_REACHED if opening.offers else Ending.BROKEN_OFF
-            return stopped(f"the caller sends {problem}", _do_about(opening, inbound), ending)
+            return stopped(f"the caller sends {problem}", _do_about(opening, inbound, by), ending)
         if opening.http2 and chain and not chain.requests and self.upstream.protocol not in _HTTP2:
             return stopped(
-                "the caller sends HTTP/2, which is handed on as bytes", _do_about(opening, inbound), Ending.GARBLED
+                "the caller sends HTTP/2, which is handed on as bytes", _do_about(opening, inbound, by), Ending.GARBLED
             )
         if opening.offers and (problem := self._strangers(by)):
             return stopped(problem, "correct the service account, or wait for the next certificate")
+        return self._guarded(target, by, inbound, opening=opening, chain=chain)
+
+    def _guarded(
+        self, target: Target, by: Workload, inbound: Inbound, *, opening: Opening, chain: Chain | None
+    ) -> Reception:
+        """What the permissions of the port say to a call that the listener takes."""
+        demand, name = demanded_by(by, inbound.port, self.known), self.known.name(by)
+        permission = look_at_permission(self._arrival(opening, chain), by, inbound, self.known)
+        notes = (demand.says, *self._shown(opening))
+        resource = permission.resource or demand.resource
+        if permission.verdict is Verdict.STOPS:
+            says = f"{name} at {inbound.listener} refuses it: {permission.says}"
+            ending = Ending.FORBIDDEN if chain and chain.requests else Ending.BROKEN_OFF
+            return Reception(target, by, Verdict.STOPS, says, notes, resource, permission.do, ending, inbound)
         how = f"mutual TLS (ALPN {opening.offers[0]})" if opening.offers else "plaintext"
-        says, notes = (
-            f"{inbound.listener} of {self.known.name(by)} takes it by {how}",
-            (demand.says, *self._shown(opening)),
-        )
-        return Reception(target, by, Verdict.OK, says, notes, demand.resource, inbound=inbound)
+        says = f"{inbound.listener} of {name} takes it by {how}"
+        told = (*notes, permission.says) if permission.says else notes
+        return Reception(target, by, permission.verdict, says, told, resource, inbound=inbound)
+
+    def _arrival(self, opening: Opening, chain: Chain | None) -> Arrival:
+        identities = self.caller.identities if opening.offers else ()
+        traffic = Traffic.REQUESTS if chain and chain.requests else Traffic.BYTES
+        return Arrival(identities, self.caller.host, traffic, self.call)
 
     def _shown(self, opening: Opening) -> tuple[str, ...]:
         return (f"the caller shows {', '.join(self.caller.identities)}",) if opening.offers else ()
@@ -117,9 +137,10 @@ class Talk:
         if not set(by.identities) & set(self.upstream.identities):
             accepted = ", ".join(self.upstream.identities) or "nobody"
             return f"it is {', '.join(by.identities) or 'nobody by certificate'}; the caller accepts {accepted}"
-        domain = self.known.mesh.domain
-        if not any(identity.startswith(f"spiffe://{domain}/") for identity in self.caller.identities):
-            return f"it accepts trust domain {domain}, of which the caller has no certificate"
+        mesh = self.known.mesh
+        names = tuple(f"spiffe://{name}/" for name in (mesh.domain, mesh.name))
+        if not any(identity.startswith(names) for identity in self.caller.identities):
+            return f"it accepts trust domain {mesh.domain}, of which the caller has no certificate"
         return ""
 
 
@@ -133,9 +154,10 @@ def _not_taken(opening: Opening, chain: Chain | None) -> str:
     return ""
 
 
-def _do_about(opening: Opening, inbound: Inbound) -> str:
+def _do_about(opening: Opening, inbound: Inbound, by: Workload) -> str:
+    demand = "PeerAuthentication" if by.regime is Regime.OPEN else "Mesh"
     if not opening.offers and not opening.http2:
-        return "relax its PeerAuthentication to PERMISSIVE, or give what is behind the service a certificate"
+        return f"relax its {demand} to PERMISSIVE, or give what is behind the service a certificate"
     return f"say the same protocol in the Service's port and in ingress {inbound.port} of its Sidecar"
 
 
@@ -150,7 +172,7 @@ def _without_proxy(target: Target) -> Reception:
 
 def _not_listening(target: Target, known: Known) -> Reception:
     """No inbound listener has the endpoint's address and port."""
-    by, port = target.workload, target.endpoint.port
+    by, port = known.whole(target.workload), target.endpoint.port
     shape = shape_for(by, known.mesh)
     if shape is None:
         says, origin, do = f"no Sidecar chooses {known.name(by)}", by.origin, f"add one with an ingress for port {port}"

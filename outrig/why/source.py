@@ -25,13 +25,14 @@ class Candidate:
 
     @property
     def namespace(self) -> str:
-        """Its namespace."""
-        return self.id.partition("/")[0]
+        """Its namespace; that of a Dataplane is `kuma-<mesh>`."""
+        first, *rest = self.id.split("/")
+        return f"kuma-{rest[0]}" if len(rest) > 1 else first
 
     @property
     def name(self) -> str:
-        """The name of its WorkloadEntry."""
-        return self.id.partition("/")[2]
+        """The name of its WorkloadEntry or Dataplane."""
+        return self.id.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

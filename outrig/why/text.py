@@ -12,7 +12,7 @@ _WORDS: Final = {Verdict.OK: "ok", Verdict.DOUBTFUL: "doubtful", Verdict.STOPS: 
 
 
 def lines_of(explanation: Explanation) -> Iterator[str]:
-    """The lines, at most `WIDTH` wide unless a name is longer than that."""
+    """The lines: the question as it is, then lines of at most `WIDTH` unless a name is longer than that."""
     yield f"{explanation.caller} calls {explanation.target}"
     for number, step in enumerate(explanation.steps, 1):
         yield from _step(number, step)

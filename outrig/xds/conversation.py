@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 
 from outrig.snapshot import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES, SECRET, SEND_ORDER, Snapshot, TypeUrl
-from outrig.xds.subscription import Due, Rejection, Request, Response, Subscription
+from outrig.xds.subscription import Due, Rejection, Request, Response, Subscription, Tally
 
 _AFTER_CLUSTERS = (LISTENER, ROUTES)
 _REMOVED_AFTER: Mapping[TypeUrl, tuple[TypeUrl, ...]] = {
@@ -44,6 +44,11 @@ class Conversation:
     def accepted(self) -> int:
         """The newest state (`stamp`) of which the client has accepted all its load assignments; -1: none yet."""
         return self._types[ENDPOINTS].accepted
+
+    @property
+    def tallies(self) -> Mapping[TypeUrl, Tally]:
+        """What became of the responses, by type; kept up to date."""
+        return {type_url: each.tally for type_url, each in self._types.items()}
 
     @property
     def size(self) -> int:
@@ -84,7 +89,7 @@ class Conversation:
 
     def is_quiet(self, snapshot: Snapshot) -> bool:
         """Whether the client has asked for all that serves it and answered everything it was sent."""
-        if any(_lacks(self._types[type_url], snapshot) for type_url in (CLUSTER, LISTENER, ROUTES)):
+        if any(_lacks(self._types[type_url], snapshot) for type_url in (CLUSTER, EXTENSION, LISTENER, ROUTES)):
             return False
         return not any(each.in_flight or each.review(snapshot.get(each.type_url, {})) for each in self._types.values())
 

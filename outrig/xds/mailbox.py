@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from outrig.snapshot import ENDPOINTS, TypeUrl
-from outrig.xds.subscription import Rejection
+from outrig.xds.subscription import Rejection, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,15 @@ class Progress:
 
 
 class Mailbox:
-    """One stream's. `stamp` is the state at which it was opened; everything is new to it then."""
+    """One stream's. `stamp` is the state at which it was opened; everything is new to it then.
+
+    `tallies`: what became of the responses sent on it, by type; whoever speaks on the stream puts them here.
+    """
 
     def __init__(self, stamp: int, on_progress: Callable[["Mailbox"], None]) -> None:
         self.endpoints_marked = stamp
         self.progress = Progress()
+        self.tallies: Mapping[TypeUrl, Tally] = {}
         self._on_progress = on_progress
         self._names: dict[TypeUrl, set[str]] = defaultdict(set)
         self._awake = asyncio.Event()

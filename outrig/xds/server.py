@@ -159,7 +159,11 @@ class XdsServer:
 
     async def _admit(self, context: Any) -> Session:
         certificate = context.auth_context().get("x509_pem_cert", [b""])[0].decode()
-        session = await self._identify(certificate)
+        try:
+            session = await self._identify(certificate)
+        except OutrigError as error:  # the store is away, say
+            _log.warning("xds stream not served now", peer=context.peer(), reason=str(error))
+            raise _Ended(grpc.StatusCode.UNAVAILABLE, "the control plane cannot serve this now") from None
         if isinstance(session, Refused):
             _log.warning("xds stream refused", peer=context.peer(), reason=session.reason)
             raise _Ended(grpc.StatusCode.PERMISSION_DENIED, session.reason)
@@ -205,6 +209,7 @@ class _Stream:
         self._context, self._feed, self._proxy, self._mailbox = context, feed, proxy, mailbox
         self._count_response = sent
         self._conversation = Conversation()
+        mailbox.tallies = self._conversation.tallies
         self._writing: asyncio.Future[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._waits = _waits()
@@ -254,6 +259,7 @@ class _Stream:
     async def _write(self, message: bytes) -> None:
         """A write that has begun goes on even if the stream is ended: gRPC takes no status before it is done."""
         self._writing = asyncio.ensure_future(self._context.write(message))
+        self._writing.add_done_callback(_look_at)
         await asyncio.shield(self._writing)
         self._count_response()
 
@@ -310,6 +316,12 @@ async def _read(context: Any) -> Frame:
         return read_request(data)
     except FrameError as error:
         raise _Ended(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
+
+
+def _look_at(writing: "asyncio.Future[None]") -> None:
+    """A client that goes away in the middle of a message is no error that somebody forgot."""
+    if not writing.cancelled():
+        writing.exception()
 
 
 def _end(ending: "asyncio.Future[_Ended]", code: grpc.StatusCode, reason: str) -> None:

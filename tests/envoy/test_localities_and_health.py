@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from outrig.dialects.istio.readiness import ReadyReason
+from outrig.dialects.readiness import ReadyReason
 from tests.envoy.render_scene import Scene, echo_http, running_scene, until
 from tests.mesh_making import service, task
 

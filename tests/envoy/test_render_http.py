@@ -8,12 +8,13 @@ import pytest
 
 from outrig.envoy.clusters import upstream_cluster
 from outrig.envoy.encodings import encode
-from outrig.model import Protocol, Trust
+from outrig.model import Protocol
 from outrig.resources import Key
 from outrig.snapshot import CLUSTER, ProxyId, Snapshot
 from outrig.view import Destination, Upstream
 from tests.envoy.render_scene import DOMAIN, Scene, authority, connection, echo_http, running_scene, until
 from tests.mesh_making import added, deleted, demand, service
+from tests.mesh_making import authority as kept_authority
 
 pytestmark = pytest.mark.slow
 
@@ -168,7 +169,7 @@ async def test_a_new_certificate_is_used_without_a_failed_request(scene: Scene) 
 
 async def test_authorities_that_are_replaced_over_ads_are_used_at_once(scene: Scene) -> None:
     other = authority("other")
-    scene.board.trust(Trust(Key("", "Trust", "default", "", "default"), "default", DOMAIN, (other.pem,)))
+    scene.apply(kept_authority("default", DOMAIN, other.pem))
 
     async def trusted() -> bool:
         return (await direct_call(scene, scene.tls(WEB, "mesh", by=other))).startswith(b"HTTP/1.1 200")

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from outrig.dialects.istio.readiness import ReadyReason
+from outrig.dialects.readiness import ReadyReason
 from outrig.snapshot import ProxyId
 from tests.envoy.render_scene import Scene, connection, echo_http, echo_tcp, free_port, running_scene, until
 from tests.mesh_making import added, deleted, demand, make, service, task

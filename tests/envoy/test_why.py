@@ -15,7 +15,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from outrig.dialects.istio.readiness import ReadyReason
+from outrig.dialects.readiness import ReadyReason
 from outrig.model import Address, WorkloadId
 from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId

@@ -69,7 +69,7 @@ async def identify(certificate: str) -> Session | Refused:
     if parsed.not_valid_after_utc <= datetime.now(UTC):
         return Refused("the certificate has expired")
     proxy = uri.removeprefix("spiffe://test/")
-    namespace, name = proxy.split("/")
+    namespace, _, name = proxy.rpartition("/")
     key = Key("runtime.onboarding.tetrate.io", "WorkloadAutoRegistration", "", namespace, name)
     return Session(ProxyId(proxy), key, "uid", parsed.not_valid_after_utc)
 

@@ -1,7 +1,7 @@
 """A snapshot as a static Envoy configuration, for Envoy's own `--mode validate`, which fetches nothing.
 
-Route configurations are put inline; trust bundles and load assignments, which a real proxy gets over ADS, stand in
-files beside it. Everything else is the bytes that a proxy gets.
+Route configurations and extensions are put inline; trust bundles and load assignments, which a real proxy gets over
+ADS, stand in files beside it. Everything else is the bytes that a proxy gets.
 """
 
 import json
@@ -18,11 +18,12 @@ from google.protobuf.json_format import MessageToJson
 
 from outrig.ca.authority import CLIENT, SERVER, Leaf, key_pem, new_authority
 from outrig.envoy import OWN_CERTIFICATE, OWN_CERTIFICATE_FILE, api
-from outrig.snapshot import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, Encoded, Snapshot
+from outrig.snapshot import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES, SECRET, Encoded, Snapshot
 
 MESSAGES = {
     CLUSTER: api.Cluster,
     ENDPOINTS: api.ClusterLoadAssignment,
+    EXTENSION: api.TypedExtensionConfig,
     LISTENER: api.Listener,
     ROUTES: api.RouteConfiguration,
     SECRET: api.Secret,
@@ -58,7 +59,10 @@ def _bootstrap(snapshot: Snapshot, directory: Path) -> dict[str, Any]:
         "clusters": [decoded(encoded) for encoded in snapshot[CLUSTER].values()],
         "listeners": [decoded(encoded) for encoded in snapshot[LISTENER].values()],
     }
+    extensions = {name: decoded(encoded) for name, encoded in snapshot[EXTENSION].items()}
     for place in list(_dicts(found)):
+        if place.pop("config_discovery", None):
+            place["typed_config"] = extensions[place["name"]]["typed_config"]
         if "rds" in place:
             place["route_config"] = routes[place.pop("rds")["route_config_name"]]
         if "ads" in place.get("sds_config", {}):

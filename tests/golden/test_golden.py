@@ -10,15 +10,15 @@ import pytest
 import yaml
 
 from outrig.envoy.parts import ACCESS_LOG_FORMAT
-from outrig.model import Trust
-from outrig.resources import Key, Resource
+from outrig.resources import Resource
 from outrig.snapshot import ProxyId, Snapshot
 from tests.golden.static_envoy import decoded, validate
-from tests.mesh_making import BY_NAME, document, world_of
+from tests.mesh_making import BY_NAME, authority, document, world_of
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/resources.yaml"))
-TRUST = Trust(Key("", "Trust", "default", "", ""), "default", "cluster.local", ((HERE / "authority.pem").read_text(),))
+AUTHORITY = (HERE / "authority.pem").read_text()
+TRUST = authority("default", "cluster.local", AUTHORITY)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -34,7 +34,7 @@ def case(request: pytest.FixtureRequest) -> Path:
 
 def test_a_proxy_gets_this_and_envoy_accepts_it(case: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     resources = [document(one) for one in yaml.safe_load_all((case / "resources.yaml").read_text())]
-    world = world_of(*resources, trusts=[TRUST])
+    world = world_of(*resources, trusts=trusts_of(resources))
     proxy = ProxyId((case / "proxy.txt").read_text().strip())
     snapshot = world.snapshot(proxy)
     assert snapshot is not None
@@ -64,10 +64,16 @@ def test_a_configuration_that_envoy_refuses_is_noticed(tmp_path: Path) -> None:
     assert "unknown cluster" in validate({**snapshot, url: tables, clusters: {}}, tmp_path)
 
 
+def trusts_of(resources: list[Resource]) -> list[Resource]:
+    """What each mesh trusts; they do not differ in that here."""
+    meshes = {resource.key.name for resource in resources if resource.key.kind == "Mesh"} - {"default"}
+    return [TRUST, *(authority(mesh, mesh, AUTHORITY) for mesh in sorted(meshes))]
+
+
 def as_yaml(snapshot: Snapshot) -> str:
     """The resources by type, in the order of their names. Two long texts that never differ are replaced by a word."""
     plain = {url.rsplit(".", 1)[-1]: [decoded(some[name]) for name in sorted(some)] for url, some in snapshot.items()}
-    shorten(plain, {ACCESS_LOG_FORMAT: "<access log format>", TRUST.authorities[0]: "<authority>"})
+    shorten(plain, {ACCESS_LOG_FORMAT: "<access log format>", AUTHORITY: "<authority>"})
     return yaml.dump(plain, Dumper=_Dumper, width=120)
 
 

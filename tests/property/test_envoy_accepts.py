@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from outrig.resources import Resource
 from tests.golden.static_envoy import validate
 from tests.mesh_making import make, trust, world_of
-from tests.property.test_world_agrees import START, resources
+from tests.property.mesh_strategies import START, resources
 
 pytestmark = pytest.mark.slow
 

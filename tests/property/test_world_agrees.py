@@ -1,8 +1,6 @@
 """Whatever happens in whatever order, the short cut says what starting anew would, and marks exactly what differs."""
 
 import re
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,246 +8,24 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from outrig.control.world import World
-from outrig.dialects.istio.readiness import ReadyReason
 from outrig.envoy import api
 from outrig.errors import Finding
-from outrig.model import Trust
 from outrig.resources import Key, Resource
-from outrig.snapshot import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, ProxyId
+from outrig.snapshot import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES, SECRET, ProxyId
 from tests.mesh_making import (
     KINDS,
-    NOON,
     Plain,
     added,
     all_snapshots,
     batch_snapshots,
     deleted,
-    demand,
-    group,
-    make,
-    namespace,
-    service,
-    sidecar,
-    task,
     trust,
 )
+from tests.property.mesh_strategies import START, resources
 
 pytestmark = pytest.mark.slow
 
-SPACES = st.sampled_from(["shop", "bank", "istio-system"])
-APPS = st.sampled_from(["a", "b"])
-HOSTS = st.sampled_from(
-    ["./*", "*/*", "bank/*", "shop/a.shop.svc.cluster.local", "*/*.svc.cluster.local", "~/a.shop.svc.cluster.local"]
-)
-MODES = st.sampled_from(["STRICT", "PERMISSIVE", "DISABLE", "UNSET"])
-
-
-def egress(bind: str | None, port: int | None, protocol: str, hosts: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"hosts": hosts}
-    if bind:
-        found["bind"] = bind
-    if port:
-        found["port"] = {"number": port, "protocol": protocol}
-    return found
-
-
-EGRESS = st.builds(
-    egress,
-    st.sampled_from([None, "127.0.0.2", "127.0.0.3"]),
-    st.sampled_from([None, 9080, 3306]),
-    st.sampled_from(["", "HTTP", "TCP", "HTTP_PROXY"]),
-    st.lists(HOSTS, min_size=1, max_size=2),
-)
-SOCKETS = st.builds(
-    lambda path, protocol, hosts: {
-        "bind": f"unix://{path}",
-        "port": {"number": 0, "protocol": protocol},
-        "hosts": hosts,
-    },
-    st.sampled_from(["/run/one", "@two"]),
-    st.sampled_from(["", "HTTP", "TCP"]),
-    st.lists(HOSTS, min_size=1, max_size=2),
-)
-POLICIES = st.sampled_from(
-    [
-        {},
-        {"mode": "ALLOW_ANY"},
-        *(
-            {"mode": "ALLOW_ANY", "egressProxy": {"host": host, "port": {"number": 9080}}}
-            for host in ("a.shop.svc.cluster.local", "b.bank.svc.cluster.local")
-        ),
-    ]
-)
-INGRESS = st.lists(
-    st.builds(
-        lambda number, protocol, endpoint, pool: {
-            "port": {"number": number, "protocol": protocol},
-            "defaultEndpoint": endpoint,
-            "connectionPool": pool,
-        },
-        st.sampled_from([9080, 9081]),
-        st.sampled_from(["HTTP", "TCP"]),
-        st.sampled_from(["", "127.0.0.1:8080", "0.0.0.0:9080", "unix:///run/one"]),
-        st.sampled_from([None, {"tcp": {"maxConnections": 1, "idleTimeout": "1s"}}]),
-    ),
-    min_size=1,
-    max_size=2,
-)
-NEAR = "networking.istio.io/traffic-distribution"
-SERVICES = st.builds(
-    lambda name, space, port, spoken, app, near: service(
-        name, space, port=port, port_name=spoken, app=app, target=spoken if port == 3306 else port, near=near
-    ),
-    st.sampled_from(["a", "b", "c"]),
-    SPACES,
-    st.sampled_from([9080, 3306]),
-    st.sampled_from(["http", "grpc", "tcp", "x"]),
-    APPS,
-    st.sampled_from(["", "PreferClose"]),
-)
-PLACES = st.sampled_from(["", "r1/z1", "r1/z2", "r2/z1/deep"])
-ADDRESSES = st.sampled_from(["10.8.0.1", "10.8.0.2", "one.example.com", "unix:///run/one.sock"])
-INLINE = st.builds(
-    lambda address, account, app, place: {
-        "address": address,
-        "serviceAccount": account,
-        "labels": {"app": app},
-        "locality": place,
-    },
-    ADDRESSES,
-    st.sampled_from(["", "a"]),
-    APPS,
-    PLACES,
-)
-SOURCES = st.one_of(
-    st.just({}),
-    st.lists(INLINE, min_size=1, max_size=2).map(lambda endpoints: {"endpoints": endpoints}),
-    APPS.map(lambda app: {"workloadSelector": {"labels": {"app": app}}}),
-)
-
-
-def entry(name: str, space: str, hosts: list[str], port: int, **more: Any) -> Resource:
-    """A ServiceEntry."""
-    near, sources = more.pop("near"), more.pop("sources")
-    ports = [{"number": port, "name": more.pop("spoken"), "protocol": more.pop("protocol")}]
-    made = make("ServiceEntry", name, space, {"hosts": hosts, "ports": ports, **sources, **more})
-    return replace(made, annotations={NEAR: near} if near else {})
-
-
-ENTRIES = st.builds(
-    entry,
-    st.sampled_from(["e", "f"]),
-    SPACES,
-    st.sampled_from(
-        [["ext.example.com"], ["a.shop.svc.cluster.local"], ["*.example.com"], ["ext.example.com", "other.example.com"]]
-    ),
-    st.sampled_from([9080, 3306]),
-    protocol=st.sampled_from(["HTTP", "TCP", ""]),
-    spoken=st.sampled_from(["http", "tcp"]),
-    resolution=st.sampled_from(["STATIC", "DNS", "DNS_ROUND_ROBIN", "NONE"]),
-    location=st.sampled_from(["MESH_INTERNAL", "MESH_EXTERNAL"]),
-    sources=SOURCES,
-    near=st.sampled_from(["", "PreferClose"]),
-    exportTo=st.sampled_from([[], ["."], ["~"]]),
-    subjectAltNames=st.sampled_from([[], ["spiffe://cluster.local/ns/shop/sa/x"]]),
-)
-GROUPS = st.builds(
-    lambda name, space, account: group(name, space, account=account), APPS, SPACES, st.sampled_from(["a", "b"])
-)
-TASKS = st.builds(
-    lambda name, app, octet, space, reason, account, ports, place: task(
-        f"t{name}", app, f"10.0.0.{octet}", space=space, reason=reason, account=account, ports=ports, locality=place
-    ),
-    st.integers(0, 3),
-    APPS,
-    st.integers(1, 4),
-    SPACES,
-    st.sampled_from([ReadyReason.READY, ReadyReason.STARTING, ReadyReason.DRAINING]),
-    st.sampled_from(["a", "b"]),
-    st.sampled_from([{}, {"tcp": 3307}, {"http": 8080}]),
-    PLACES,
-)
-
-
-def first_task(number: int, place: str, reason: ReadyReason) -> Resource:
-    """One of those that are there from the start, perhaps elsewhere or in another state."""
-    return task(f"t{number}", "aab"[number], f"10.0.0.{number}", locality=place, reason=reason)
-
-
-FIRST_TASKS = st.builds(
-    first_task, st.integers(0, 2), PLACES, st.sampled_from([ReadyReason.READY, ReadyReason.STARTING])
-)
-MACHINES = st.builds(
-    lambda name, app, space, account, address: make(
-        "WorkloadEntry", f"m{name}", space, {"address": address, "serviceAccount": account}, app=app
-    ),
-    st.integers(0, 1),
-    APPS,
-    SPACES,
-    st.sampled_from(["", "a"]),
-    ADDRESSES,
-)
-SIDECARS = st.builds(
-    lambda name, space, app, egress, ingress, policy: sidecar(
-        f"s{name}", space, app=app, egress=egress, ingress=ingress, outboundTrafficPolicy=policy
-    ),
-    st.integers(0, 1),
-    SPACES,
-    st.sampled_from(["", "a"]),
-    st.lists(st.one_of(EGRESS, EGRESS, SOCKETS), min_size=1, max_size=3),
-    INGRESS,
-    POLICIES,
-)
-DEMANDS = st.builds(
-    lambda name, mode, space, app, port: demand(f"d{name}", mode, space, app=app, p9080=port),
-    st.integers(0, 1),
-    MODES,
-    SPACES,
-    st.sampled_from(["", "a"]),
-    MODES,
-)
-NAMESPACES = st.builds(namespace, SPACES, st.sampled_from(["default", "other"]))
-TRUSTS = st.builds(
-    lambda mesh, domain, authority: trust(mesh, domain, authority),
-    st.sampled_from(["default", "other"]),
-    st.sampled_from(["cluster.local", "example.org"]),
-    st.integers(0, 1),
-)
-AGES = st.integers(0, 2).map(lambda hours: NOON + timedelta(hours=hours))
-
-
-@st.composite
-def resources(draw: st.DrawFn) -> Resource:
-    made = draw(st.one_of(SERVICES, ENTRIES, GROUPS, TASKS, FIRST_TASKS, MACHINES, SIDECARS, DEMANDS, NAMESPACES))
-    return replace(made, created=draw(AGES))
-
-
-ENTRY: dict[str, Any] = {
-    "protocol": "HTTP",
-    "spoken": "http",
-    "location": "MESH_INTERNAL",
-    "near": "",
-    "sources": {"endpoints": [{"address": "10.8.0.1", "serviceAccount": "a", "labels": {"app": "a"}}]},
-}
-START = (
-    *(service(name, space) for name in ("a", "b") for space in ("shop", "bank")),
-    *(group(name, space) for name in ("a", "b") for space in ("shop", "bank")),
-    *(sidecar("s0", space, egress=[egress("127.0.0.2", 9080, "", ["*/*"])]) for space in ("shop", "bank")),
-    *(first_task(number, place, ReadyReason.READY) for number, place in enumerate(("r1/z1", "r1/z2", "r2/z1"))),
-    task("t3", "a", "10.0.0.9", space="bank"),
-    *(
-        entry(resolution.lower(), "shop", [f"{resolution.lower()}.example.com"], 9080, **more, resolution=resolution)
-        for resolution, more in (
-            ("STATIC", {**ENTRY, "sources": {"workloadSelector": {"labels": {"app": "a"}}}, "near": "PreferClose"}),
-            ("DNS", {**ENTRY, "sources": {"workloadSelector": {"labels": {"app": "a"}}}}),
-            ("DNS_ROUND_ROBIN", {**ENTRY, "sources": {"endpoints": [{"address": "x.y", "serviceAccount": "a"}]}}),
-        )
-    ),
-    entry("inline", "bank", ["inline.example.com"], 9080, **ENTRY, resolution="STATIC"),
-)
-STEPS = st.lists(
-    st.one_of(TRUSTS, st.lists(st.tuples(st.booleans(), resources()), min_size=1, max_size=6)), min_size=1, max_size=8
-)
+STEPS = st.lists(st.lists(st.tuples(st.booleans(), resources()), min_size=1, max_size=6), min_size=1, max_size=8)
 PATIENT = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
@@ -261,27 +37,21 @@ class Checked:
     def __init__(self) -> None:
         self.world = World(KINDS)
         self.resources: dict[Key, Resource] = {}
-        self.trusts: dict[Key, Trust] = {}
         self.before: dict[ProxyId, Plain] = {}
         self.findings: dict[ProxyId, tuple[Finding, ...]] = {}
-        self.step(trust())
         self.step([(True, resource) for resource in START])
 
-    def step(self, what: Trust | list[tuple[bool, Resource]]) -> None:
-        if isinstance(what, Trust):
-            self.trusts[what.origin] = what
-            dirty = self.world.trust(what)
-        else:
-            changes = []
-            for there, resource in what:
-                changes += added(resource) if there else deleted(resource)
-                if there:
-                    self.resources[resource.key] = resource
-                else:
-                    self.resources.pop(resource.key, None)
-            dirty = self.world.apply(changes)
+    def step(self, what: list[tuple[bool, Resource]]) -> None:
+        changes = []
+        for there, resource in what:
+            changes += added(resource) if there else deleted(resource)
+            if there:
+                self.resources[resource.key] = resource
+            else:
+                self.resources.pop(resource.key, None)
+        dirty = self.world.apply(changes)
         now = all_snapshots(self.world)
-        assert now == batch_snapshots(self.resources.values(), self.trusts.values())
+        assert now == batch_snapshots(self.resources.values())
         assert {proxy: dict(names) for proxy, names in dirty.items()} == differences(self.before, now)
         assert self.world.take_doubtful() >= self.changed_findings()
         self.before = now
@@ -295,7 +65,7 @@ class Checked:
 def differences(before: dict[ProxyId, Plain], now: dict[ProxyId, Plain]) -> dict[ProxyId, dict[str, set[str]]]:
     found: dict[ProxyId, dict[str, set[str]]] = {}
     for proxy in before.keys() | now.keys():
-        for url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET):
+        for url in (CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES, SECRET):
             old, new = before.get(proxy, {}).get(url, {}), now.get(proxy, {}).get(url, {})
             names = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
             if names:
@@ -316,9 +86,8 @@ def test_the_index_agrees_with_the_batch_after_every_step_and_marks_exactly_what
 def test_the_order_in_which_resources_appear_means_nothing(made: list[Resource], random: Any) -> None:
     shuffled = random.sample(made, len(made))
     at_once, one_by_one = World(KINDS), World(KINDS)
-    at_once.apply(added(*made))
-    at_once.trust(trust())
-    one_by_one.trust(trust())
+    at_once.apply(added(trust(), *made))
+    one_by_one.apply(added(trust()))
     for resource in shuffled:
         one_by_one.apply(added(resource))
     assert all_snapshots(at_once) == all_snapshots(one_by_one)
@@ -330,8 +99,7 @@ def test_the_order_in_which_resources_appear_means_nothing(made: list[Resource],
 @PATIENT
 def test_what_comes_and_goes_leaves_nothing_behind(made: list[Resource]) -> None:
     world = World(KINDS)
-    world.trust(trust())
-    world.apply(added(*made))
+    world.apply(added(trust(), *made))
     world.apply(deleted(*made))
     assert all_snapshots(world) == {}
 
@@ -340,8 +108,7 @@ def test_what_comes_and_goes_leaves_nothing_behind(made: list[Resource]) -> None
 @PATIENT
 def test_every_reference_resolves(made: list[Resource]) -> None:
     world = World(KINDS)
-    world.trust(trust())
-    world.trust(trust("other", "other.org"))
+    world.apply(added(trust(), trust("other", "other.org")))
     world.apply(added(*made))
     for snapshot in all_snapshots(world).values():
         check_references(snapshot)
@@ -356,9 +123,12 @@ def check_references(snapshot: Plain) -> None:
     targets = {
         r.route.cluster for table in routes for host in table.virtual_hosts for r in host.routes if r.route.cluster
     }
-    wanted = set()
+    wanted, extensions = set(), set()
     for listener in listeners:
         for filters in (chain.filters for chain in listener.filter_chains):
+            extensions |= {f.name for f in filters if f.HasField("config_discovery")}
+            managers = [decode_any(f, api.HttpConnectionManager) for f in filters if f.name.endswith("manager")]
+            extensions |= {f.name for one in managers for f in one.http_filters if f.HasField("config_discovery")}
             wanted |= {
                 decode_any(f, api.HttpConnectionManager).rds.route_config_name
                 for f in filters
@@ -366,6 +136,7 @@ def check_references(snapshot: Plain) -> None:
             }
             targets |= {decode_any(f, api.TcpProxy).cluster for f in filters if f.name.endswith("tcp_proxy")}
     assert wanted == snapshot[ROUTES].keys()
+    assert extensions == snapshot[EXTENSION].keys()
     assert targets == snapshot[CLUSTER].keys()
     bodies = b"".join([*snapshot[CLUSTER].values(), *snapshot[LISTENER].values()])
     assert {name.decode() for name in re.findall(rb"trust/[a-z]+", bodies)} <= snapshot[SECRET].keys()

@@ -267,15 +267,14 @@ def test_defaults_are_filled_in_once_and_change_nothing_written(ports: list[dict
         assert port["targetPort"] == (written.get("targetPort") or written["port"])
 
 
-def test_a_namespace_is_in_the_default_mesh_and_no_other_exists_yet() -> None:
+def test_a_namespace_is_in_the_mesh_of_its_label_or_the_default_one() -> None:
     text = "{apiVersion: v1, kind: Namespace, metadata: {name: bookinfo, labels: {%s}}}"
     made = resource(text % "")
     assert facts(made) == (Namespace(made.key, "bookinfo", "default"),)
     assert cells(made) == ["Active", "2026-11-21T12:00:00Z"]
     assert said(made) == said(resource(text % "kuma.io/mesh: default")) == []
-    assert said(resource(text % "kuma.io/mesh: prod")) == [
-        "error OUT301 metadata.labels[kuma.io/mesh]: there is no mesh 'prod' (only 'default' is supported yet)"
-    ]
+    elsewhere = resource(text % "kuma.io/mesh: prod")
+    assert facts(elsewhere) == (Namespace(made.key, "bookinfo", "prod"),)
 
 
 def test_a_service_account_is_accepted_and_told_that_secrets_mean_nothing() -> None:

@@ -8,11 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from outrig.dialects import kuma
 from outrig.dialects.kind import Kind
 from outrig.resources import Key, Resource
 from tests.unit.dialect_making import KINDS, SCOPE, schema_problems
 
-ALL_KINDS = sorted(KINDS.values(), key=lambda kind: kind.name)
+ALL_KINDS = sorted((*KINDS.values(), *kuma.KINDS), key=lambda kind: kind.name)
 kinds = pytest.mark.parametrize("kind", ALL_KINDS, ids=lambda kind: kind.name)
 
 
@@ -72,7 +73,8 @@ def leaves(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def made(kind: Kind, body: dict[str, Any], namespace: str) -> Resource:
-    return Resource(Key(kind.group, kind.name, "", namespace, "x"), kind.default(body))
+    where = (namespace, "") if kind.mesh_scoped else ("", namespace)
+    return Resource(Key(kind.group, kind.name, *where, "x"), kind.default(body))
 
 
 @pytest.mark.slow
@@ -121,8 +123,8 @@ def test_every_field_is_described_for_kubectl_explain(kind: Kind) -> None:
             assert "null" not in json.dumps(described), f"{name}.{field}"
 
 
-@kinds
-def test_every_kind_says_how_it_is_called_and_how_old_it_is(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
+def test_every_kind_says_to_kubectl_how_it_is_called_and_how_old_it_is(kind: Kind) -> None:
     assert kind.plural == kind.plural.lower()
     assert kind.singular == kind.name.lower()
     assert [column.name for column in kind.columns if column.name.upper() == "NAME"] == []

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from outrig.dialects.conditions import Condition, condition_of, with_condition
-from outrig.dialects.istio.readiness import ReadyReason, health_of, with_readiness
 from outrig.dialects.istio.registered_entry import Joined, registered_entry
 from outrig.dialects.istio.workload_group import group_identity, group_labels
+from outrig.dialects.readiness import ReadyReason, health_of, with_readiness
 from outrig.model import AddressForm, Group, Health, TlsMode, Workload
 from outrig.resources import Key, Owner, Resource
 from tests.unit.dialect_making import KINDS, NOON, cells, facts, resource, said

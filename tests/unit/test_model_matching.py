@@ -2,7 +2,8 @@
 
 import pytest
 
-from outrig.model import Import, Selector, labels_of
+from outrig.model import Import, Selector, Service, labels_of
+from outrig.resources import Key
 
 LABELS = labels_of({"b": "2", "a": "1"})
 
@@ -46,3 +47,21 @@ def test_a_declared_label_that_differs_rules_out_and_one_that_is_missing_may_sti
 )
 def test_an_import_names_by_namespace_and_host(wanted: Import, fits: bool) -> None:
     assert wanted.fits("shop", "a.shop.local") is fits
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        (Import("shop", "@ext.example.com"), True),
+        (Import("bank", "@ext.example.com"), False),
+        (Import("shop", "@other"), False),
+        (Import("shop", "ext.example.com"), False),
+        (Import("*", "*.example.com"), False),
+        (Import("shop", "a.shop.local"), True),
+        (Import("*", "*"), True),
+    ],
+)
+def test_an_import_names_all_hosts_of_a_resource_by_nothing_but_its_handle(wanted: Import, fits: bool) -> None:
+    origin = Key("networking.istio.io", "ServiceEntry", "", "shop", "ext.example.com")
+    service = Service(origin, "shop", "a.shop.local", (), None)
+    assert service.named_by(wanted) is fits

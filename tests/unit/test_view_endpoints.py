@@ -21,7 +21,7 @@ from outrig.model import (
     WorkloadId,
 )
 from outrig.resources import Key
-from outrig.view import Endpoint, assignment_of
+from outrig.view import Destination, Endpoint, assignment_of
 from outrig.view.endpoints import lookup_of
 
 MESH = Mesh("m", "d")
@@ -119,9 +119,10 @@ def test_a_socket_needs_no_port_even_where_ports_are_named() -> None:
 def test_what_callers_look_up_is_known_only_where_they_do() -> None:
     name = replace(ONE, address="a.example.com", form=AddressForm.NAME)
     told = Service(ONE.origin, "shop", "h", (PORT,), None, members=(name,))
-    assert lookup_of("name", told, PORT, mesh=MESH) is None
+    called = Destination(told.origin, told.host, PORT.number)
+    assert lookup_of(called, told, PORT, mesh=MESH) is None
     for resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
-        found = lookup_of("name", replace(told, resolution=resolution), PORT, mesh=MESH)
+        found = lookup_of(called, replace(told, resolution=resolution), PORT, mesh=MESH)
         assert found is not None
         assert [one.address for one in found.assignment.endpoints] == ["a.example.com"]
         assert found.one_at_a_time is (resolution is Resolution.DNS_ROUND_ROBIN)

@@ -18,7 +18,7 @@ from outrig.xds.subscription import Rejection
 from tests.unit.why_making import Asking, asking, command
 from tests.unit.why_mesh import ACCOUNT, bookinfo, task_id
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 GOOD = ("productpage", "http://details:9080")
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from outrig.compile import compile_meshes
-from outrig.dialects.istio.readiness import ReadyReason
-from outrig.model import Trust, WorkloadId
+from outrig.dialects.readiness import ReadyReason
+from outrig.model import WorkloadId
 from outrig.resources import Key, Resource
 from outrig.snapshot import CLUSTER, LISTENER, ROUTES
 from outrig.why import (
@@ -46,10 +46,10 @@ def told(
     *resources: Resource,
     via: str = "",
     observed: Mapping[WorkloadId, Observed] | None = None,
-    trusts: Iterable[Trust] = (trust(),),
+    trusts: Iterable[Resource] = (trust(),),
 ) -> Explanation:
     """What `shop/w1` is told, in a mesh of these."""
-    mesh = compile_meshes(resources or PLAIN, KINDS, trusts)["default"]
+    mesh = compile_meshes((*trusts, *(resources or PLAIN)), KINDS)["default"]
     workloads = {one.id: one for one in mesh.workloads}
     known = Known(mesh, workloads, {WEB: CONNECTED, **(observed or {})})
     return explain(Question(workloads[WEB], parse_call(target), parse_via(via)), known)

@@ -6,9 +6,9 @@ from dataclasses import fields, replace
 import pytest
 
 from outrig.control.world import Work, World
-from outrig.dialects.istio.readiness import ReadyReason
+from outrig.dialects.readiness import ReadyReason
 from outrig.resources import Resource
-from outrig.snapshot import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, ProxyId
+from outrig.snapshot import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES, SECRET, ProxyId
 from tests.mesh_making import (
     added,
     all_snapshots,
@@ -79,7 +79,7 @@ def test_a_task_that_leaves_touches_no_view_of_others() -> None:
     before = world.work
     dirty = world.apply(deleted(task("api-1", "api", "10.0.0.2")))
     assert dirty[WEB] == {ENDPOINTS: {"outbound|9080||api.shop.svc.cluster.local"}}
-    assert dirty[API].keys() == {CLUSTER, LISTENER, ROUTES, SECRET}
+    assert dirty[API].keys() == {CLUSTER, EXTENSION, LISTENER, ROUTES, SECRET}
     assert cost(world, before) == replace(NOTHING, encodings=1, assignments=1)
     assert world.snapshot(API) is None
 
@@ -132,7 +132,7 @@ def test_a_service_without_the_ports_of_its_importers_changes_nothing_for_them()
 def test_new_authorities_are_one_secret_for_all_and_touch_no_view() -> None:
     world = shop()
     before = world.work
-    assert world.trust(trust("default", "cluster.local", 0, 1)) == {
+    assert world.apply(added(trust("default", "cluster.local", 0, 1))) == {
         proxy: {SECRET: {"trust/default"}} for proxy in (WEB, API)
     }
     assert cost(world, before) == replace(NOTHING, encodings=1)
@@ -140,7 +140,7 @@ def test_new_authorities_are_one_secret_for_all_and_touch_no_view() -> None:
 
 def test_a_namespace_that_moves_takes_its_proxies_along_and_leaves_no_trace() -> None:
     world = shop(service("api", "bank"), group("api", "bank"))
-    world.trust(trust("other", "other.org", 1))
+    world.apply(added(trust("other", "other.org", 1)))
     dirty = world.apply(added(namespace("shop", "other")))
     snapshot = world.snapshot(WEB)
     assert snapshot is not None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import product
 
 from outrig.control.world import World
-from outrig.dialects.istio.readiness import ReadyReason
+from outrig.dialects.readiness import ReadyReason
 from outrig.envoy import api
 from outrig.resources import Resource
 from outrig.snapshot import CLUSTER, ENDPOINTS, ROUTES, ProxyId

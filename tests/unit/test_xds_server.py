@@ -11,6 +11,7 @@ import pytest
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource
 
+from outrig.errors import OutrigError
 from outrig.snapshot import CLUSTER, ENDPOINTS, Encoded, ProxyId
 from outrig.xds.credentials import Credentials
 from outrig.xds.frames import FrameError, read_request, write_response
@@ -115,6 +116,20 @@ async def test_an_old_connection_gains_nothing(board: Board, pki: Pki) -> None:
         server.end(WEB, "revoked just now")
         assert await ending(call) == (grpc.StatusCode.PERMISSION_DENIED, "revoked just now")
         assert await ending(await open_stream(opened)) == (grpc.StatusCode.PERMISSION_DENIED, "revoked")
+
+
+async def test_while_nobody_can_be_identified_streams_are_put_off_and_then_served(board: Board, pki: Pki) -> None:
+    trouble = [OutrigError("store", "is away")]
+
+    async def judge(certificate: str) -> Session | Refused:
+        if trouble:
+            raise trouble.pop()
+        return await identify(certificate)
+
+    async with serving(board, pki, judge=judge) as (_, port), channel(pki, port) as opened:
+        put_off = (grpc.StatusCode.UNAVAILABLE, "the control plane cannot serve this now")
+        assert await ending(await open_stream(opened)) == put_off
+        assert await read(await open_stream(opened))
 
 
 async def test_ending_one_proxys_streams_leaves_the_others(board: Board, pki: Pki) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from starlette.applications import Starlette
 from typer.testing import CliRunner
 
+from outrig.api.callers import Authenticator
 from outrig.api.kube.app import kube_app
-from outrig.api.kube.callers import Authenticator
 from outrig.api.operator.why import why_route
 from outrig.api.serving import Tls, serve
 from outrig.ca.authorities import Authorities, open_authorities
-from outrig.cli.main import app
+from outrig.cli.main import assembled
 from outrig.control.witness import Witness
 from outrig.resources import Resource
 from outrig.server.files import kubeconfig
@@ -60,7 +60,7 @@ async def command(*arguments: str, kubeconfig: Path) -> Said:
 
 
 def _run(arguments: Sequence[str], kubeconfig: Path) -> Said:
-    done = CliRunner().invoke(app, arguments, env={"KUBECONFIG": str(kubeconfig), "NO_PROXY": "*"})
+    done = CliRunner().invoke(assembled(), arguments, env={"KUBECONFIG": str(kubeconfig), "NO_PROXY": "*"})
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         return Said(done.stdout, str(done.exception), 2)  # as `main` does
     return Said(done.stdout, done.stderr, done.exit_code)

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from outrig.dialects.istio.readiness import ReadyReason, with_readiness
 from outrig.dialects.istio.registered_entry import GROUP_ANNOTATION
 from outrig.dialects.onboarding.connection import with_agent, without_agent
 from outrig.dialects.onboarding.decision import AwsTask
 from outrig.dialects.onboarding.registration import registration_name
+from outrig.dialects.readiness import ReadyReason, with_readiness
 from outrig.resources import Resource
 from tests.mesh_making import NOON, document, group, make, task
 

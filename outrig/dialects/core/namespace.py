@@ -1,6 +1,6 @@
 """Namespace: where names live, and which mesh they belong to (label `kuma.io/mesh`).
 
-Refuses a mesh other than `default`: no other exists yet, so nobody could vouch for its members.
+Whether that mesh exists is for whoever has the store to say.
 """
 
 from typing import Final
@@ -9,10 +9,8 @@ from pydantic import Field
 
 from outrig.dialects.bans import ban_findings
 from outrig.dialects.columns import AGE
-from outrig.dialects.findings import NOT_SUPPORTED, Place
 from outrig.dialects.kind import Column, Kind, Scope
 from outrig.dialects.schema import Form
-from outrig.errors import Finding
 from outrig.model import Namespace
 from outrig.resources import Resource
 
@@ -37,14 +35,6 @@ def mesh_of(namespace: Resource) -> str:
     return namespace.labels.get(MESH_LABEL) or DEFAULT_MESH
 
 
-def _findings(resource: Resource) -> tuple[Finding, ...]:
-    mesh, bans = mesh_of(resource), tuple(ban_findings(resource))
-    if mesh == DEFAULT_MESH:
-        return bans
-    label = Place(resource.key, "metadata.labels")[MESH_LABEL]
-    return (label.error(NOT_SUPPORTED, f"there is no mesh {mesh!r}", f"only {DEFAULT_MESH!r} is supported yet"), *bans)
-
-
 def _compile(resource: Resource, scope: Scope) -> tuple[Namespace, ...]:  # noqa: ARG001 - a Namespace *is* the scope
     return (Namespace(resource.key, resource.key.name, mesh_of(resource)),)
 
@@ -64,6 +54,6 @@ NAMESPACE: Final = Kind(
     namespaced=False,
     strategic_merge=True,
     columns=(Column("Status", _status, description="Active, or Terminating while it is being deleted"), AGE),
-    findings=_findings,
+    findings=lambda resource: tuple(ban_findings(resource)),
     compile=_compile,
 )

@@ -4,39 +4,20 @@ What Envoy would only find when it binds, the author is told at `kubectl apply`.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import product
 from typing import Final
 
 from outrig.dialects import syntax
 from outrig.dialects.findings import BIND_CONFLICT, EXPOSED, RESERVED_PORT, Place
-from outrig.dialects.istio.listeners import LOOPBACK, WILDCARDS, target_of
+from outrig.dialects.istio.listeners import LOOPBACK, target_of
 from outrig.dialects.istio.sidecar_spec import EgressListener, SidecarSpec
+from outrig.dialects.sockets import Socket
 from outrig.errors import Finding
 from outrig.model import AGENT_PORT, SOCKET, Address, OwnPort, Pipe
 
 _OWN_ADDRESS: Final = "<workload address>"  # not known when the resource is applied, but never a loopback one
 _ISTIOS: Final = frozenset({15021, 15090})  # where Istio's own proxies answer health checks and statistics
-
-
-@dataclass(frozen=True, slots=True)
-class Socket:
-    """A listening socket and the field that asks for it. With port 0 `host` is a unix socket."""
-
-    place: Place
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}" if self.port else self.host
-
-    def clashes(self, other: "Socket") -> bool:
-        """Whether only one of the two can be open."""
-        if self.port != other.port:
-            return False
-        hosts = {syntax.canonical_ip(self.host), syntax.canonical_ip(other.host)}
-        return len(hosts) == 1 or bool(hosts & WILDCARDS)
 
 
 def bind_findings(place: Place, spec: SidecarSpec) -> Iterator[Finding]:

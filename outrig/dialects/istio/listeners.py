@@ -9,10 +9,10 @@ from typing import Final
 
 from outrig.dialects import syntax
 from outrig.dialects.protocols import PROTOCOLS
+from outrig.dialects.sockets import WILDCARDS
 from outrig.model import SOCKET, Address, Import, OwnPort, Pipe, Protocol, Target
 
 LOOPBACK: Final = "127.0.0.1"
-WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to be recognised, not to be bound
 HTTP_PROXY: Final = "http_proxy"  # on egress: an HTTP proxy for the application; on ingress: HTTP
 LISTENER_PROTOCOLS: Final[Mapping[str, Protocol]] = MappingProxyType(
     {"": Protocol.UNSPECIFIED, **PROTOCOLS, HTTP_PROXY: Protocol.HTTP}

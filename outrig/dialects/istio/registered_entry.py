@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from outrig.dialects.istio.readiness import ReadyReason, with_readiness
 from outrig.dialects.istio.workload_group import WorkloadGroupBody, group_labels
 from outrig.dialects.istio.workload_template import WorkloadTemplate
+from outrig.dialects.readiness import ReadyReason, with_readiness
 from outrig.dialects.schema import parse
 from outrig.resources import Key, Owner, Resource
 

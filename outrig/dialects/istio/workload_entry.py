@@ -14,10 +14,10 @@ from outrig.dialects.columns import AGE, condition_column, reason_column
 from outrig.dialects.conditions import AGENT_CONNECTED, PROGRAMMED, READY
 from outrig.dialects.findings import NOT_HONOURED, Place
 from outrig.dialects.istio.endpoint import address_findings, endpoint_of, form_of, identity_of, network_findings
-from outrig.dialects.istio.readiness import health_of
 from outrig.dialects.istio.registered_entry import OWN_ADDRESS
 from outrig.dialects.istio.workload_template import WorkloadTemplate
 from outrig.dialects.kind import Column, Kind, Scope
+from outrig.dialects.readiness import health_of
 from outrig.dialects.schema import Form, parse
 from outrig.errors import Finding
 from outrig.model import AddressForm, TlsMode, Workload

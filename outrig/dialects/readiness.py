@@ -1,4 +1,4 @@
-"""The `Ready` condition of an onboarded workload: set it, and read from its entry's what callers may do."""
+"""The `Ready` condition of a workload with a proxy of ours: set it, and read from it what callers may do."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -20,17 +20,17 @@ class ReadyReason(StrEnum):
 
 
 def with_readiness(resource: Resource, reason: ReadyReason, *, now: datetime, message: str = "") -> Resource:
-    """The entry or registration with its `Ready` condition set; the very same object if it says so already."""
+    """The resource with its `Ready` condition set; the very same object if it says so already."""
     condition = Condition(READY, reason is ReadyReason.READY, reason.value, message)
     status = with_condition(resource.status, condition, now=now)
     return resource if status is resource.status else replace(resource, status=status)
 
 
-def health_of(entry: Resource) -> Health:
-    """What the `Ready` condition means to callers; UNREADY as long as there is none."""
-    condition = condition_of(entry.status, READY)
+def health_of(resource: Resource, *, untold: Health = Health.UNREADY) -> Health:
+    """What the `Ready` condition means to callers; `untold` as long as there is none."""
+    condition = condition_of(resource.status, READY)
     if condition is None:
-        return Health.UNREADY
+        return untold
     if condition.reason == ReadyReason.DRAINING:
         return Health.DRAINING
     return Health.READY if condition.status else Health.UNREADY

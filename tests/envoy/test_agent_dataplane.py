@@ -1,0 +1,263 @@
+"""`kuma-dp run` against a real control plane, with a real Envoy: in by token and by role tags, and out again."""
+
+import asyncio
+import base64
+import signal
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from outrig.ca.authority import new_authority, write_authority
+from tests.attacks.scene import AwsServer
+from tests.envoy.agent_scene import app, get, load, until
+from tests.envoy.dataplane_scene import (
+    TEMPLATE,
+    DataplaneScene,
+    add_address,
+    aws_settings,
+    own_network,
+    scene,
+    tell_task,
+    variables,
+)
+from tests.unit.agent_server import ecs_endpoint
+
+pytestmark = pytest.mark.slow
+ADDRESS, OTHER = "10.7.1.2", "10.7.1.3"
+KV, DEMO = variables("kv-1", ADDRESS), variables("demo-1", OTHER)
+PROBED = TEMPLATE.replace(
+    "    servicePort: 5050\n",
+    "    servicePort: 5050\n    serviceProbe: {interval: 100ms, timeout: 1s, unhealthyThreshold: 1, tcp: {}}\n",
+)
+CALLER = """
+type: Dataplane
+mesh: "{{ mesh }}"
+name: "{{ dpname }}"
+networking:
+  address: "{{ address }}"
+  inbound:
+  - port: 15000
+    tags: {kuma.io/service: demo-app, kuma.io/protocol: http}
+  outbound:
+  - port: 15051
+    tags: {kuma.io/service: kv}
+"""
+
+
+@pytest.fixture
+def network() -> Iterator[None]:
+    with own_network(ADDRESS, OTHER):
+        yield
+
+
+@pytest.fixture
+async def mesh(tmp_path: Path, network: None) -> AsyncIterator[DataplaneScene]:
+    async with scene(tmp_path) as made:
+        yield made
+
+
+def is_ready(overview: dict[str, Any]) -> bool:
+    subscriptions = overview.get("dataplaneInsight", {}).get("subscriptions", ())
+    return bool(subscriptions) and "disconnectTime" not in subscriptions[-1]
+
+
+async def answers(port: int, status: int) -> None:
+    """Calls to the caller's outbound get that answer in the end."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                if await get(port) == status:
+                    return
+            except (OSError, IndexError, ValueError):
+                pass
+            await asyncio.sleep(0.02)
+
+
+async def test_a_data_plane_joins_by_token_is_called_drains_and_is_gone(mesh: DataplaneScene) -> None:
+    async with (
+        mesh.agent(*KV, "--drain-time", "20s", KUMA_DATAPLANE_RUNTIME_TOKEN=await mesh.token("kv-1")) as kv,
+        mesh.agent(*DEMO, template=CALLER, name="demo", KUMA_DATAPLANE_RUNTIME_TOKEN=await mesh.token()) as demo,
+        app(5050) as application,
+    ):
+        await kv.wait_ready()
+        await demo.wait_ready()
+        assert await kv.probe() == (200, "READY")
+        await answers(15051, 200)
+        application.release.clear()
+        application.waiting.clear()
+        held = asyncio.create_task(get(15051))
+        await application.waiting.wait()
+        kv.process.send_signal(signal.SIGTERM)
+        await kv.wait_log("withdrawn from all peers")
+        assert await kv.probe() == (503, "TERMINATING")
+        application.release.set()
+        assert await held == 200
+        assert await kv.ended() == 0
+        assert kv.envoys() == []
+        await mesh.wait_overview("kv-1", lambda found: not found)
+        assert is_ready(await mesh.overview("demo-1"))
+
+
+async def test_a_task_joins_by_the_tags_of_its_role(tmp_path: Path, network: None) -> None:
+    aws = AwsServer()
+    try:
+        tags = {"kuma.io/type": "dataplane", "kuma.io/mesh": "default", "kuma.io/service": "kv"}
+        task, wrong = aws.task(aws.role("kv", tags=tags)), aws.task(aws.role("untagged"))
+        add_address(task.ip)
+        async with scene(tmp_path, **aws_settings(aws)) as mesh, ecs_endpoint() as ecs:
+            words = (*variables("kv-1", task.ip), "--auth-type=aws")
+            tell_task(ecs, wrong)
+            async with mesh.agent(*words, link_local=ecs.url, **ecs.environment) as agent:
+                await agent.wait_log("kuma.io/type")
+                assert (await agent.probe())[0] == 503
+                assert "NOT_READY: OUT515" in (await agent.probe())[1]
+            tell_task(ecs, task)
+            async with mesh.agent(*words, name="again", link_local=ecs.url, **ecs.environment) as agent:
+                await agent.wait_ready()
+                assert task.credentials.secret_key not in agent.log
+                assert is_ready(await mesh.overview("kv-1"))
+    finally:
+        aws.close()
+
+
+async def test_an_inbound_is_in_the_mesh_while_its_service_probe_succeeds(mesh: DataplaneScene) -> None:
+    token = await mesh.token()
+    async with (
+        mesh.agent(*KV, template=PROBED, KUMA_DATAPLANE_RUNTIME_TOKEN=token) as kv,
+        mesh.agent(*DEMO, template=CALLER, name="demo", KUMA_DATAPLANE_RUNTIME_TOKEN=token) as demo,
+    ):
+        await kv.wait_ready()
+        await kv.wait_log("inbound 15050 is not ready: connection to 127.0.0.1:5050: Connection refused")
+        await demo.wait_ready()
+        await answers(15051, 503)
+        async with app(5050):
+            await answers(15051, 200)
+        await answers(15051, 503)
+        await kv.wait_log("inbound 15050 is not ready: connection to 127.0.0.1:5050: Connection refused", times=2)
+        await kv.wait_log("inbound 15050 is ready", times=1)
+        async with app(5050):
+            await answers(15051, 200)
+        assert await kv.probe() == (200, "READY")  # the workload was ready all the time
+        assert kv.log.count("workload is ready") == 1
+
+
+async def test_a_deleted_data_plane_comes_back_by_itself_with_the_token_of_that_time(
+    mesh: DataplaneScene, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(await mesh.token("kv-1"))
+    async with mesh.agent(*KV, "--dataplane-token-file", str(file)) as agent, app(5050):
+        await agent.wait_ready()
+        (envoy,) = agent.envoys()
+        file.write_text("rotated away")
+        assert (await mesh.ask("DELETE", "/meshes/default/dataplanes/kv-1")).status_code == 200
+        await agent.wait_log(f"OUT518 {file}: does not hold one signed token")
+        assert not await mesh.overview("kv-1")
+        file.write_text(await mesh.token("kv-1"))
+        await agent.wait_log("joined as kuma-default/kv-1", times=2)
+        await mesh.wait_overview("kv-1", is_ready)
+        assert agent.envoys() == [envoy]
+
+
+async def test_traffic_goes_on_while_the_control_plane_is_away_and_it_is_found_again(
+    tmp_path: Path,
+    network: None,
+) -> None:
+    made = DataplaneScene(tmp_path / "cp", {}, tmp_path)
+    made.home.mkdir(mode=0o755)
+    async with app(5050):
+        async with made.control_plane() as plane:
+            agents = made.agent(*KV, KUMA_DATAPLANE_RUNTIME_TOKEN=await made.token())
+            agent = await agents.__aenter__()
+            try:
+                await agent.wait_ready()
+                async with load(15050, ADDRESS) as calls:
+                    await calls.more(20)
+                    plane.process.kill()
+                    await plane.process.wait()
+                    await agent.wait_log("stream: ")
+                    await calls.more(50)
+            except BaseException:
+                await agents.__aexit__(None, None, None)
+                raise
+        try:
+            async with made.control_plane():
+                await agent.wait_log("connected to", times=2)
+                await made.wait_overview("kv-1", is_ready)
+                assert set(calls.answers) == {200}
+        finally:
+            await agents.__aexit__(None, None, None)
+
+
+async def test_of_two_data_planes_with_one_name_the_first_stays(mesh: DataplaneScene) -> None:
+    token = await mesh.token()
+    async with mesh.agent(*KV, KUMA_DATAPLANE_RUNTIME_TOKEN=token) as first:
+        await first.wait_ready()
+        words = variables("kv-1", OTHER)
+        async with mesh.agent(*words, name="second", KUMA_DATAPLANE_RUNTIME_TOKEN=token) as second:
+            await second.wait_log("is that of a proxy that is connected")
+            assert (await mesh.overview("kv-1"))["dataplane"]["networking"]["address"] == ADDRESS
+            assert await first.probe() == (200, "READY")
+            first.process.kill()
+            await second.wait_ready()  # the name is free
+            assert (await mesh.overview("kv-1"))["dataplane"]["networking"]["address"] == OTHER
+
+
+async def test_an_agent_that_is_started_again_in_place_is_who_it_was(mesh: DataplaneScene) -> None:
+    token = await mesh.token()
+    names: list[x509.SubjectAlternativeName] = []
+    for _ in range(2):
+        async with mesh.agent(*KV, KUMA_DATAPLANE_RUNTIME_TOKEN=token) as agent:
+            await agent.wait_log("connected to", times=len(names) + 1)
+            assert "is that of a proxy that is connected" not in agent.log
+            leaf = x509.load_pem_x509_certificate((agent.directory / "control.pem").read_bytes())
+            names.append(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    assert names[0] == names[1]
+
+
+async def test_a_new_authority_of_the_mesh_renews_certificates_and_drops_nothing(mesh: DataplaneScene) -> None:
+    async with mesh.agent(*KV, KUMA_DATAPLANE_RUNTIME_TOKEN=await mesh.token()) as agent, app(5050):
+        await agent.wait_ready()
+        before, envoys = (agent.directory / "workload.json").read_text(), agent.envoys()
+        own = new_authority("own", now=datetime.now(UTC), lifetime=timedelta(days=1))
+        conf = {"cert": {"inlineString": own.pem}, "key": {"secret": "own-key"}}
+        data = base64.b64encode(write_authority(own)["key"].encode()).decode()
+        secret = {"type": "Secret", "mesh": "default", "name": "own-key", "data": data}
+        assert (await mesh.ask("PUT", "/meshes/default/secrets/own-key", json=secret)).status_code == 201
+        backend = {"name": "ca-1", "type": "provided", "mode": "PERMISSIVE", "conf": conf}
+        document = {"type": "Mesh", "name": "default", "mtls": {"enabledBackend": "ca-1", "backends": [backend]}}
+        answer = await mesh.ask("PUT", "/meshes/default", json=document)
+        assert answer.status_code == 200, answer.text
+        await agent.wait_log("has another certificate authority")
+        await agent.wait_log("joined as kuma-default/kv-1", times=2)
+        await until(lambda: (agent.directory / "workload.json").read_text() != before)
+        assert agent.envoys() == envoys
+        assert await agent.probe() == (200, "READY")
+
+
+async def test_a_zone_ingress_is_registered_and_says_that_it_carries_nothing(mesh: DataplaneScene) -> None:
+    answer = await mesh.ask("POST", "/tokens/zone", json={"zone": "default", "scope": ["ingress"], "validFor": "1h"})
+    template = "{type: ZoneIngress, name: in-1, networking: {address: '%s', port: 10001}}" % ADDRESS  # noqa: UP031
+    words = {"template": template, "KUMA_DATAPLANE_RUNTIME_TOKEN": answer.text}
+    async with mesh.agent("--proxy-type", "ingress", **words) as agent:
+        await agent.wait_log("connected to")
+        status, said = await agent.probe()
+        assert (status, said.partition(":")[0]) == (503, "NOT_READY")
+        assert "routing is not supported yet" in said
+        assert (await mesh.ask("GET", "/zoneingresses/in-1")).status_code == 200
+        agent.process.send_signal(signal.SIGTERM)
+        assert await agent.ended() == 0
+
+
+async def test_a_refusal_is_shown_whole(mesh: DataplaneScene) -> None:
+    wrong = TEMPLATE.replace("servicePort: 5050", "servicePrt: 5050\n    labls: {}")
+    async with mesh.agent(*KV, template=wrong, KUMA_DATAPLANE_RUNTIME_TOKEN=await mesh.token()) as agent:
+        await agent.wait_log("networking.inbound[0].servicePrt: unknown field")
+        assert "networking.inbound[0].labls: unknown field" in agent.log
+    async with mesh.agent(*KV, name="b") as agent:
+        await agent.wait_log("joining without a proof")
+        await agent.wait_log("OUT515")
