@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from demo import bookinfo, steps
+from demo import bookinfo, counter, steps
 from demo.steps import Step
 
 STEPS: Final[list[Step]] = [
@@ -25,6 +25,11 @@ STEPS: Final[list[Step]] = [
     bookinfo.everything_deployed_anew,
     bookinfo.a_sick_task,
     bookinfo.a_misrouted_call,
+    counter.two_replicas_one_database,
+    counter.dataplanes_join,
+    counter.one_mesh,
+    counter.a_permission_taken_away,
+    counter.a_replica_killed,
     steps.bad_input,
     steps.memory,
 ]

@@ -25,6 +25,7 @@ from outrig.local.surroundings import neutral
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "bookinfo-ratings"  # the guide's own documents
 BOOKINFO = ROOT / "examples" / "bookinfo"  # and what makes Bookinfo whole
+COUNTER = ROOT / "examples" / "counter"  # Kong Mesh's counter, and the control plane on Postgres
 BIN = Path(sys.executable).parent
 T = TypeVar("T")
 
@@ -74,7 +75,9 @@ class Stage:
             "PATH": f"{BIN}:{os.environ.get('PATH', '/usr/bin:/bin')}",
             "KUBECONFIG": str(self.directory / "kubeconfig"),
             "KUBECACHEDIR": str(self.directory / "kube-cache"),
-            "ONBOARDING_ENDPOINT_HOST": "10.7.0.10",
+            "ONBOARDING_ENDPOINT_HOST": "controlplane.mesh",
+            "CONTROL_PLANE": "controlplane.mesh",
+            "CONTROL_PLANE_CA": str(control_plane / "onboarding-root.pem"),
             "ONBOARDING_ROOT_CERTS": str(control_plane / "onboarding-root.pem"),
             "SUBNETS": "subnet-bookinfo-a,subnet-bookinfo-b",
         }
@@ -86,11 +89,12 @@ class Stage:
             raise StepFailed(f"in {task}: {' '.join(command)}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
-    def start_inside(self, task: str, *command: str) -> "Running":
+    def start_inside(self, task: str, *command: str, container: str | None = None) -> "Running":
         """Start a command in a container and go on."""
+        which = ("--container", container) if container else ()
         return Running(
             subprocess.Popen(
-                [BIN / "outrig", "local", "exec", task, "--dir", str(self.state), "--", *command],
+                [BIN / "outrig", "local", "exec", task, *which, "--dir", str(self.state), "--", *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -153,16 +157,27 @@ class Running:
 
 
 def scene(directory: Path) -> Path:
-    """Bookinfo's scene, without its steps (the demo plays them) and with short-lived certificates."""
-    text = (BOOKINFO / "scene.yaml").read_text(encoding="utf-8").replace("${SCENE}", str(BOOKINFO))
-    document = yaml.safe_load(text)
+    """Bookinfo's images and the counter's, and the counter's control plane of two replicas on Postgres.
+
+    Without steps, which the demo plays, and with short-lived certificates.
+    """
+    document = _scene(COUNTER)
+    document["images"] |= _scene(BOOKINFO)["images"]
     document["steps"], document["try"] = [], []
-    document["instances"]["control-plane"]["environment"]["OUTRIG_CERTIFICATE_LIFETIME"] = "60s"
+    for name in ("control-plane", "control-plane-2"):
+        environment = document["instances"][name]["environment"]
+        document["instances"][name]["environment"] = {**environment, "OUTRIG_CERTIFICATE_LIFETIME": "60s"}
     document["images"]["demo/intruder:latest"] = {"command": [str(BIN / "python"), str(ROOT / "demo/intruder.py")]}
     made = directory / "scene"
     made.mkdir()
     (made / "scene.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     return made
+
+
+def _scene(example: Path) -> dict[str, Any]:
+    text = (example / "scene.yaml").read_text(encoding="utf-8").replace("${SCENE}", str(example))
+    document: dict[str, Any] = yaml.safe_load(text)
+    return document
 
 
 @contextmanager

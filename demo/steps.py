@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from demo.foreign import write_foreign_identity
-from demo.stage import BIN, EXAMPLE, ROOT, Running, Stage, StepFailed
+from demo.stage import BIN, COUNTER, EXAMPLE, ROOT, Running, Stage, StepFailed
 
 Step = Callable[[Stage], None]
 RATINGS = ("--resolve", "ratings.bookinfo:9080:127.0.0.2", "ratings.bookinfo:9080/ratings/0")
@@ -29,6 +29,7 @@ def the_control_plane_starts(stage: Stage) -> None:
     port = stage.until(lambda: stage.ecs.published()["control-plane"]["api"], "the API's port is not published")
     stage.shell(f"kubectl config set-cluster outrig --server https://127.0.0.1:{port}")
     stage.until(lambda: stage.shell("kubectl get --raw /readyz") or None, "the control plane does not answer")
+    stage.shell(f"{COUNTER}/names")
     stage.show(stage.shell("kubectl version"))
 
 
@@ -254,12 +255,14 @@ def ids(stage: Stage, service: str) -> list[str]:
     return [task["taskArn"].rpartition("/")[2] for task in stage.tasks(service)]
 
 
-def start_load(stage: Stage, task: str, url: str, *, rate: int) -> Running:
+def start_load(
+    stage: Stage, task: str, url: str, *, rate: int, connect: str = "127.0.0.2:9080", container: str | None = None
+) -> Running:
     """A constant rate of calls by a task, every one accounted for, until `account_for` ends it."""
     stage.show(f"{rate} requests a second for {url}")
     client = (str(BIN / "python"), str(ROOT / "examples/apps/load.py"), "--until-stdin-ends", "--seconds", "100")
-    options = ("--rate", str(rate), "--reject", "unavailable", "--connect", "127.0.0.2:9080")
-    return stage.start_inside(task, *client, *options, url)
+    options = ("--rate", str(rate), "--reject", "unavailable", "--connect", connect)
+    return stage.start_inside(task, *client, *options, url, container=container)
 
 
 def account_for(stage: Stage, load: Running, *, least: int) -> None:

@@ -21,9 +21,9 @@ PASSED_ON = ("x-request-id", "traceparent", "tracestate", "end-user", "user-agen
 
 
 def caller(headers: Any) -> str:
-    """The SPIFFE id of the peer, as the sidecar forwards it; `-` without one."""
-    fields = dict(part.split("=", 1) for part in headers.get("x-forwarded-client-cert", "").split(";") if "=" in part)
-    return fields.get("URI", "-")
+    """The SPIFFE id of the peer, as the sidecar forwards it, the first if it has several; `-` without one."""
+    parts = headers.get("x-forwarded-client-cert", "").split(";")
+    return next((part.removeprefix("URI=") for part in parts if part.startswith("URI=")), "-")
 
 
 def call(service: str, path: str, headers: Headers) -> dict[str, Any] | None:

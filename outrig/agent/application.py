@@ -1,4 +1,7 @@
-"""Whether the application can take calls: its probe, or else its open ports, and what ECS says of its containers."""
+"""Whether the application can take calls: its probe, or else its open ports, and what ECS says of its containers.
+
+A Dataplane's inbounds are judged one by one: see `inbounds`.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -7,10 +10,11 @@ from typing import Final
 
 from outrig.agent.admin import Upstream
 from outrig.agent.containers import Containers
+from outrig.agent.inbounds import Inbounds
 from outrig.agent.probing import Prober
 from outrig.agent.readiness import Fitness
 from outrig.agent.setup import TaskAddress
-from outrig.wire.probe import Probe
+from outrig.wire.probe import PortProbe, Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ class Application:
     """The application beside this agent; `on_news` is called whenever something is known that was not before."""
 
     def __init__(self, task: TaskAddress | None, pace: Pace, on_news: Callable[[], None]) -> None:
-        self._prober = Prober(on_news)
+        self._prober, self._inbounds = Prober(on_news), Inbounds(on_news)
+        self._by_inbound = False
         self._containers = Containers(task, on_news, every=pace.containers) if task else None
         self._closed: tuple[str, ...] = ()
         self._on_news = on_news
@@ -45,16 +50,22 @@ class Application:
     def fitness(self) -> Fitness:
         """What is known now."""
         parts = (self._prober.failing, self._shut(), self._unhealthy())
-        return Fitness("; ".join(part for part in parts if part), self._prober.unproven)
+        return Fitness("; ".join(part for part in parts if part), self._prober.unproven, self._inbounds.unready)
 
     def use(self, probe: Probe | None) -> None:
         """The workload's probe is this from now on."""
         self._prober.use(probe)
 
+    def use_inbounds(self, probes: tuple[PortProbe, ...]) -> None:
+        """From now on each inbound is judged by its own probe, and one without by none, not even by its open port."""
+        self._by_inbound = True
+        self._inbounds.use(probes)
+
     async def run(self) -> None:
         """Probe, and ask ECS, until cancelled."""
         async with asyncio.TaskGroup() as parts:
             parts.create_task(self._prober.run())
+            parts.create_task(self._inbounds.run())
             if self._containers:
                 parts.create_task(self._containers.run())
 
@@ -69,7 +80,7 @@ class Application:
             self._on_news()
 
     def _shut(self) -> str:
-        if self._prober.has_probe or not self._closed:
+        if self._by_inbound or self._prober.has_probe or not self._closed:
             return ""
         return f"the application does not accept connections on {', '.join(self._closed)}"
 

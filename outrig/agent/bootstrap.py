@@ -31,6 +31,7 @@ _REGEXES = (
     rf"cluster\..+\.({_CLUSTER})",
     rf"(listener_manager|cluster_manager)\.({_MANAGERS})",
     r"http\..+\.(downstream_rq_(total|[1-5]xx|time|active)|downstream_cx_(total|active)|rbac\..*)",
+    r"tcp\..+\.rbac\..*",
     rf"listener\..*({_LISTENER})",
 )
 STATISTICS: tuple[dict[str, Any], ...] = (
@@ -54,7 +55,7 @@ def xds_server(joined: JoinResponse, joined_at: str) -> XdsServer:
 
 
 def bootstrap(joined: JoinResponse, group: str, server: XdsServer) -> str:
-    """The bootstrap's JSON text. `group`: namespace and name of the workload group."""
+    """The bootstrap's JSON text. `group`: the workload group or the Dataplane, for people."""
     source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "5s"}
     return json.dumps(
         {

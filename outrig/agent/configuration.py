@@ -40,6 +40,14 @@ class Onboarding:
     labels: Mapping[str, str] = field(default_factory=dict)
     connected_over: str = "VPC"
 
+    @property
+    def routed(self) -> bool:
+        """Whether it takes part in traffic."""
+        return True
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.workload_group}"
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -91,10 +99,20 @@ def read_roots(source: str, text: str) -> str:
     return text
 
 
+def is_host(text: str) -> bool:
+    """Whether a resolver can be asked for it: its labels have 1 to 63 characters."""
+    try:
+        return bool(text.encode("idna"))
+    except UnicodeError:
+        return False
+
+
 def _endpoint(fields: Fields) -> Endpoint:
     host = fields.text("host")
     if "://" in host or "/" in host:
         raise fields.wrong("host", f"expected a host name or an IP address, got {host!r}", "no scheme, no path")
+    if not is_host(host):
+        raise fields.wrong("host", f"no name can be {host!r}")
     port = fields.whole("port", DEFAULT_PORT, least=1, most=65535)
     with fields.within("transportSecurity") as security:
         if security.has("none"):

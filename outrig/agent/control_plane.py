@@ -119,7 +119,7 @@ def explain(error: OSError, endpoint: Endpoint, now: datetime) -> OutrigError:
         problem = f"no TLS 1.3 connection: {(error.reason or str(error)).lower().replace('_', ' ')}"
         return Untrusted(place, problem, "is it the control plane's onboarding port?")
     if isinstance(error, socket.gaierror):
-        hint = "check onboardingEndpoint.host, and that the VPC resolves it"
+        hint = "check onboardingEndpoint.host or --cp-address, and that the VPC resolves it"
         return Unreachable(place, f"the name does not resolve: {error.strerror}", hint)
     if isinstance(error, TimeoutError):
         return Unreachable(place, "no answer in time", "check the security groups and the route to it")
@@ -139,6 +139,6 @@ def _distrust(error: ssl.SSLCertVerificationError, now: datetime) -> str:
         case c if c in (_NOT_YET_VALID, _EXPIRED):
             return f"this task's clock says {now:%Y-%m-%d %H:%M} UTC; if that is wrong, so is this"
         case c if c in (_OTHER_NAME, _OTHER_ADDRESS):
-            return "set transportSecurity.tls.sni to a name the certificate carries, or correct onboardingEndpoint.host"
+            return "set transportSecurity.tls.sni to a name the certificate carries, or correct the host"
         case _:
-            return "does ONBOARDING_AGENT_ROOT_CERTS hold the CA of this control plane?"
+            return "does ONBOARDING_AGENT_ROOT_CERTS, or KUMA_CONTROL_PLANE_CA_CERT, hold the CA of this control plane?"

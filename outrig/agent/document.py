@@ -100,7 +100,7 @@ class Fields:
 @contextmanager
 def reading(source: str, text: str, *, api_version: str, kind: str) -> Iterator[Fields]:
     """The fields of a document of that kind; fields left unread at the end are refused."""
-    fields = Fields(source, "", _parse(source, text))
+    fields = Fields(source, "", parse(source, text))
     for name, expected in (("apiVersion", api_version), ("kind", kind)):
         if (found := fields.text(name)) != expected:
             raise fields.wrong(name, f"expected {expected!r}, got {found!r}")
@@ -112,7 +112,8 @@ def reading(source: str, text: str, *, api_version: str, kind: str) -> Iterator[
     fields.done()
 
 
-def _parse(source: str, text: str) -> Mapping[str, Any]:
+def parse(source: str, text: str) -> Mapping[str, Any]:
+    """The one object that a text holds. Raises InvalidConfiguration."""
     if len(text) > MAX_DOCUMENT:
         raise InvalidConfiguration(source, f"longer than {MAX_DOCUMENT} characters")
     try:

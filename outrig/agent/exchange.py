@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import cast
 
+NEXT_ADDRESS = 0.25
+"""Seconds until the next address of a name is tried beside one that has not answered: RFC 8305, section 5.
+
+The address of a replica that has gone answers nothing at all, and resolvers may list it first every time."""
+
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -47,7 +52,10 @@ async def ask_tcp(request: Request, host: str, port: int) -> Answer:
 async def ask_tls(request: Request, host: str, port: int, *, tls: ssl.SSLContext, name: str) -> Answer:
     """Ask over TLS. `name`: what the server's certificate must carry."""
     async with asyncio.timeout(request.timeout):
-        return await _ask(request, await asyncio.open_connection(host, port, ssl=tls, server_hostname=name))
+        connection = asyncio.open_connection(
+            host, port, ssl=tls, server_hostname=name, happy_eyeballs_delay=NEXT_ADDRESS
+        )
+        return await _ask(request, await connection)
 
 
 async def ask_unix(request: Request, path: str) -> Answer:

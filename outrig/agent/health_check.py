@@ -15,7 +15,7 @@ _ASK = b"GET /ready HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n"
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
     """The exit status."""
-    text = environment.get("OUTRIG_READINESS_PORT", "") or str(PORT)
+    text = environment.get("OUTRIG_READINESS_PORT", "") or environment.get("KUMA_READINESS_PORT", "") or str(PORT)
     if not (text.isascii() and text.isdecimal() and int(text) <= 65535):
         print(f"OUTRIG_READINESS_PORT: expected a whole number from 0 to 65535, got {text!r}")
         return 1

@@ -1,4 +1,5 @@
-"""Showing who this workload is: as a task of ECS by its role's signature, as any other host by a token from a file.
+"""Showing who this workload is: as a task of ECS by its role's signature, as any other host by a token from a file,
+as a data plane by its token.
 
 In: a join request without proof, and a challenge. Out: the request with its proof. The token's file is read anew for
 every join, so whatever keeps it fresh (a projected token, a timer) need not tell the agent.
@@ -17,10 +18,10 @@ from typing import Protocol
 from outrig.agent.configuration import Endpoint
 from outrig.agent.control_plane import explain, utc_now
 from outrig.agent.problems import TokenUnreadable
-from outrig.agent.setup import AUTO, Host, Setup, TaskAddress
+from outrig.agent.setup import AUTO, DataplaneToken, Host, Setup, TaskAddress
 from outrig.agent.signing import prove
 from outrig.agent.task import Task, describe_task, fetch_credentials
-from outrig.wire.join import Challenge, EcsTask, HostAddress, JoinRequest, JwtProof
+from outrig.wire.join import Challenge, EcsTask, HostAddress, JoinRequest, JwtProof, TokenProof
 
 _MOST = 16 * 1024  # characters of a token
 
@@ -42,8 +43,10 @@ def identity_of(setup: Setup) -> Identity:
     if setup.task is not None:
         return TaskIdentity(setup.task)
     if setup.host is not None:
-        return HostIdentity(setup.host, setup.onboarding.endpoint)
-    raise AssertionError("read_setup gives one or the other")
+        return HostIdentity(setup.host, setup.seat.endpoint)
+    if setup.token is not None:
+        return TokenIdentity(setup.token)
+    raise AssertionError("a setup has one of them")
 
 
 class TaskIdentity:
@@ -88,14 +91,39 @@ class HostIdentity:
             yield HostAddress(own, "VPC")
 
 
+class TokenIdentity:
+    """A data plane, or a zone proxy: its token, or none where the control plane asks for none.
+
+    Its addresses are in its own text.
+    """
+
+    def __init__(self, token: DataplaneToken) -> None:
+        self._token = token
+
+    async def describe(self) -> Task:
+        """Nothing is known, and nothing asked for."""
+        return Task(arn="", cluster="", region="", zone="", addresses=())
+
+    async def prove(self, request: JoinRequest, challenge: Challenge, *, task: Task, now: datetime) -> JoinRequest:  # noqa: ARG002
+        """See `Identity`. Raises TokenUnreadable."""
+        text = read_token(self._token.file) if self._token.file else self._token.text
+        return replace(request, token=TokenProof(text, challenge.nonce))
+
+
 def read_token(file: str) -> str:
     """The token in a file. Raises TokenUnreadable."""
     try:
-        text = Path(file).read_text(encoding="ascii").strip()
+        return check_token(file, Path(file).read_text(encoding="ascii"))
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenUnreadable(file, f"cannot be read: {error}", "OUTRIG_JWT_FILE names a file with a token") from None
-    if not text or len(text) > _MOST or not text.isprintable() or text.count(".") != 2:
-        raise TokenUnreadable(file, "does not hold one signed token", "three parts with dots between, nothing else")
+        hint = "OUTRIG_JWT_FILE, or --dataplane-token-file, names a file with a token"
+        raise TokenUnreadable(file, f"cannot be read: {error}", hint) from None
+
+
+def check_token(source: str, text: str) -> str:
+    """The text without what surrounds it, if it has the form of a token. Raises TokenUnreadable, not telling it."""
+    text = text.strip()
+    if not text or len(text) > _MOST or not (text.isascii() and text.isprintable()) or text.count(".") != 2:
+        raise TokenUnreadable(source, "does not hold one signed token", "three parts with dots between, nothing else")
     return text
 
 

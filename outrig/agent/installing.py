@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from outrig.agent import bootstrap, sds
 from outrig.agent.configuration import Onboarding
+from outrig.agent.dataplane import ProxySeat
 from outrig.agent.joining import Joined, Joins
 from outrig.agent.rundir import RunDirectory
 from outrig.wire.join import JoinResponse
@@ -26,7 +27,7 @@ class Installer:
     joiner: Joins
     key: ec.EllipticCurvePrivateKey
     directory: RunDirectory
-    onboarding: Onboarding
+    seat: Onboarding | ProxySeat
 
     async def join(self) -> Joined:
         """One try. Raises what the joiner raises, and CannotWrite."""
@@ -43,5 +44,5 @@ class Installer:
         return joined
 
     def _bootstrap(self, response: JoinResponse) -> str:
-        server = bootstrap.xds_server(response, self.onboarding.endpoint.host)
-        return bootstrap.bootstrap(response, f"{self.onboarding.namespace}/{self.onboarding.workload_group}", server)
+        server = bootstrap.xds_server(response, self.seat.endpoint.host)
+        return bootstrap.bootstrap(response, str(self.seat), server)

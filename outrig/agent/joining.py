@@ -6,7 +6,7 @@ key, or the files of a running Envoy would be spoilt.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from outrig import __version__
 from outrig.agent.configuration import Onboarding
 from outrig.agent.control_plane import VERSION, Clock, ControlPlane, utc_now
+from outrig.agent.dataplane import ProxySeat
 from outrig.agent.identity import Identity
 from outrig.agent.problems import BadAnswer
 from outrig.agent.task import Task
@@ -43,9 +44,9 @@ class Joins(Protocol):
 class Joiner:
     """Joins as one workload with one key, as often as asked."""
 
-    def __init__(self, control_plane: ControlPlane, onboarding: Onboarding, *, key: ec.EllipticCurvePrivateKey,
+    def __init__(self, control_plane: ControlPlane, seat: Onboarding | ProxySeat, *, key: ec.EllipticCurvePrivateKey,
                  identity: Identity, envoy_version: str) -> None:  # fmt: skip
-        self._control_plane, self._onboarding, self._identity = control_plane, onboarding, identity
+        self._control_plane, self._seat, self._identity = control_plane, seat, identity
         self._key, self._envoy_version = key, envoy_version
         self._discovered = False
         self.clock: Clock = utc_now
@@ -60,22 +61,29 @@ class Joiner:
         challenge = await self._control_plane.challenge()
         request = await self._identity.prove(bare, challenge, task=task, now=self.clock().astimezone(UTC))
         response = await self._control_plane.join(request)
-        check(response, self._key.public_key(), self.clock())
+        check(response, self._key.public_key(), self.clock(), in_mesh=self._seat.routed)
         return Joined(response, task)
 
     def _request(self, task: Task, csr: bytes) -> JoinRequest:
         """Without proof."""
-        onboarding = self._onboarding
-        return JoinRequest(
+        bare = JoinRequest(
             version=VERSION,
-            namespace=onboarding.namespace,
-            workload_group=onboarding.workload_group,
+            namespace="",
+            workload_group="",
             csr=base64.b64encode(csr).decode(),
-            addresses=tuple(HostAddress(ip, "VPC") for ip in task.addresses),
+            addresses=(),
             agent_version=__version__,
             envoy_version=self._envoy_version,
-            labels=dict(onboarding.labels),
-            connected_over=onboarding.connected_over,
+        )
+        if isinstance(self._seat, ProxySeat):
+            return replace(bare, dataplane=self._seat.join)
+        return replace(
+            bare,
+            namespace=self._seat.namespace,
+            workload_group=self._seat.workload_group,
+            addresses=tuple(HostAddress(ip, "VPC") for ip in task.addresses),
+            labels=dict(self._seat.labels),
+            connected_over=self._seat.connected_over,
         )
 
 
@@ -85,9 +93,13 @@ def signing_request(key: ec.EllipticCurvePrivateKey) -> bytes:
     return request.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-def check(response: JoinResponse, key: ec.EllipticCurvePublicKey, now: datetime) -> None:
-    """Refuse an answer that Envoy could not use. Raises BadAnswer naming the field."""
-    for name, chain in (("controlChain", response.control_chain), ("workloadChain", response.workload_chain)):
+def check(response: JoinResponse, key: ec.EllipticCurvePublicKey, now: datetime, *, in_mesh: bool = True) -> None:
+    """Refuse an answer that Envoy could not use. Raises BadAnswer naming the field.
+
+    `in_mesh`: a workload identity is due.
+    """
+    chains = [("controlChain", response.control_chain), ("workloadChain", response.workload_chain)]
+    for name, chain in chains if in_mesh else chains[:1]:
         leaf = _certificates(name, chain)[0]
         if leaf.public_key() != key:
             raise BadAnswer(f"join answer {name}", "the certificate is for another key")

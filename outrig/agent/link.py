@@ -15,6 +15,7 @@ from websockets.typing import Subprotocol
 
 from outrig import __version__
 from outrig.agent.control_plane import ControlPlane, explain, one_line, utc_now
+from outrig.agent.exchange import NEXT_ADDRESS
 from outrig.agent.membership import Membership, Repeats
 from outrig.agent.problems import BadAnswer, Banned, Unreachable
 from outrig.agent.status import Status
@@ -37,6 +38,7 @@ from outrig.wire.stream import (
     write,
 )
 
+RENEW_WITHIN = 5.0  # seconds: a whole mesh is told at once, and its proxies do not come back at once
 _MOST = 64 * 1024  # bytes of a message
 _log = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class Link:
                 ssl=self._identity(),
                 server_hostname=self._control_plane.name,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
+                happy_eyeballs_delay=NEXT_ADDRESS,
                 proxy=None,  # the environment has no say in where this goes
                 compression=None,
                 max_size=_MOST,
@@ -122,7 +125,7 @@ class Link:
         said = None
         while True:
             said = await self._status.wait_other_than(said)
-            await stream.send(write(Report(state=said.state, reason=said.reason)))
+            await stream.send(write(Report(said.state, said.reason, said.unready_ports)))
 
     async def _listen(self, stream: ClientConnection) -> None:
         async for frame in stream:
@@ -139,8 +142,10 @@ class Link:
             case Welcome(connected_to):
                 _log.info("connected to %s", one_line(connected_to))
                 self.connected.set()
-            case Rejoin(reason) | Renew(reason):
-                self._membership.renew_now(one_line(reason))
+            case Rejoin(reason):
+                self._membership.renew(one_line(reason))
+            case Renew(reason):
+                self._membership.renew(one_line(reason), within=RENEW_WITHIN)
             case Ban(reason):
                 raise Banned(str(self._control_plane.endpoint), one_line(reason) or "shut out")
             case Withdrawn(complete):

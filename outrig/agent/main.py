@@ -8,8 +8,13 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from outrig.agent import health_check
+
+if TYPE_CHECKING:
+    from outrig.agent.setup import Setup
 
 
 def main(argv: list[str], link_local: str = "") -> int:
@@ -33,11 +38,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, link_local: str) -> int:
-    import asyncio
-
-    from outrig.agent.problems import Fatal
     from outrig.agent.setup import LINK_LOCAL, Flags, read_setup
-    from outrig.agent.sidecar import run
 
     flags = Flags(
         onboarding_config=arguments.onboarding_config,
@@ -47,14 +48,24 @@ def _run(arguments: argparse.Namespace, link_local: str) -> int:
         envoy=arguments.envoy,
         log_level=arguments.log_level,
     )
+    return run(lambda: read_setup(flags, os.environ, link_local or LINK_LOCAL), name="outrig agent")
+
+
+def run(read: "Callable[[], Setup]", *, name: str) -> int:
+    """Be the agent that `read` tells of, to its end; `name`: of the program. Ends the process."""
+    import asyncio
+
+    from outrig.agent.problems import Fatal
+    from outrig.agent.sidecar import run as serve
+
     os.umask(0o077)
     with asyncio.Runner() as runner:
         try:
-            setup = read_setup(flags, os.environ, link_local or LINK_LOCAL)
+            setup = read()
             log_to_stderr(setup.log_level)
-            status = runner.run(run(setup))
+            status = runner.run(serve(setup))
         except Fatal as error:
-            print(f"outrig agent: {error}", file=sys.stderr)
+            print(f"{name}: {error}", file=sys.stderr)
             status = error.status
         leave(status)
     return status

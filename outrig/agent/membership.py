@@ -30,10 +30,11 @@ class Membership:
         self._joiner, self._status = joiner, status
         self._wake = asyncio.Event()
 
-    def renew_now(self, reason: str) -> None:
-        """Do not wait for the next renewal."""
-        _log.info("joining again now: %s", reason)
-        self._wake.set()
+    def renew(self, reason: str, *, within: float = 0.0) -> None:
+        """Do not wait for the next renewal, but at most `within` seconds, at random."""
+        wait = random.uniform(0.0, within)  # noqa: S311 - spreads load, guards nothing
+        _log.info("joining anew in %.1f s: %s", wait, reason)
+        asyncio.get_running_loop().call_later(wait, self._wake.set)
 
     async def joins(self) -> AsyncIterator[Joined]:
         """Each successful join, the first and every renewal, for ever."""

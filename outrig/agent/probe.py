@@ -6,19 +6,29 @@ workload has drained, `POST /drain` has it do so: both are for `outrig app-entry
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
+from typing import Final
 
 from outrig.agent.leaving import Applications
 from outrig.agent.problems import InvalidConfiguration
+from outrig.agent.readiness import Verdict
 from outrig.agent.status import Status
 from outrig.wire.stream import State
 
 _PATIENCE = 5.0  # seconds for a request to arrive
+PLAIN: Final = MappingProxyType({state: str(state) for state in State})
+KUMA: Final = MappingProxyType(
+    dict.fromkeys(State, "NOT_READY") | {State.READY: "READY", State.DRAINING: "TERMINATING"}
+)
+"""The state's word in an answer; kuma-dp has words of its own."""
 
 
 @asynccontextmanager
-async def serving(status: Status, port: int, applications: Applications) -> AsyncIterator[int]:
+async def serving(
+    status: Status, port: int, applications: Applications, words: Mapping[State, str] = PLAIN
+) -> AsyncIterator[int]:
     """Serve while inside; gives the port in use. Raises InvalidConfiguration if it is taken."""
     drained = _response("200 OK", "drained", body=True)
 
@@ -32,13 +42,13 @@ async def serving(status: Status, port: int, applications: Applications) -> Asyn
                 writer.write(_response("202 Accepted", "draining", body=True))
                 applications.on_stop()
             else:
-                writer.write(_answer(head, status))
+                writer.write(_answer(head, status.verdict, words))
         writer.close()
 
     try:
         server = await asyncio.start_server(answer, "127.0.0.1", port, limit=8192)
     except OSError as error:
-        hint = "OUTRIG_READINESS_PORT chooses another"
+        hint = "OUTRIG_READINESS_PORT, or KUMA_READINESS_PORT, chooses another"
         raise InvalidConfiguration(f"port {port}", f"cannot be used for readiness: {error.strerror}", hint) from None
     try:
         yield server.sockets[0].getsockname()[1]
@@ -46,7 +56,7 @@ async def serving(status: Status, port: int, applications: Applications) -> Asyn
         server.close()  # without waiting: an application's connection may be open still
 
 
-def _answer(head: bytes, status: Status) -> bytes:
+def _answer(head: bytes, verdict: Verdict, words: Mapping[State, str]) -> bytes:
     method, _, rest = head.partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0]
     if method not in (b"GET", b"HEAD"):
@@ -55,8 +65,9 @@ def _answer(head: bytes, status: Status) -> bytes:
         return _response("200 OK", "alive", body=method == b"GET")
     if path != b"/ready":
         return _response("404 Not Found", "there are /ready and /healthy", body=method == b"GET")
-    ready = status.verdict.state is State.READY
-    return _response("200 OK" if ready else "503 Service Unavailable", str(status.verdict), body=method == b"GET")
+    status = "200 OK" if verdict.state is State.READY else "503 Service Unavailable"
+    said = f": {verdict.reason}" if verdict.reason else ""
+    return _response(status, words[verdict.state] + said, body=method == b"GET")
 
 
 def _response(status: str, line: str, *, body: bool) -> bytes:

@@ -8,11 +8,34 @@ first time, tries come at least every second, so that no workload waits for a lo
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from outrig.agent.attempts import attempt, describe
-from outrig.wire.probe import Probe
+from outrig.wire.probe import Method
 
 EAGER = 1.0  # seconds between tries until the first success
+
+
+class Tried(Protocol):
+    """What is tried, and when: see `wire.probe.Probe`."""
+
+    @property
+    def method(self) -> Method: ...
+
+    @property
+    def initial_delay(self) -> float: ...
+
+    @property
+    def period(self) -> float: ...
+
+    @property
+    def timeout(self) -> float: ...
+
+    @property
+    def success_threshold(self) -> int: ...
+
+    @property
+    def failure_threshold(self) -> int: ...
 
 
 class Tally:
@@ -21,7 +44,7 @@ class Tally:
     `healthy`: None as long as neither threshold was reached; `proven`: it was once. `problem`: what was wrong last.
     """
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: Tried) -> None:
         self._probe = probe
         self._good = self._bad = 0
         self.healthy: bool | None = None
@@ -43,7 +66,7 @@ class Prober:
 
     def __init__(self, on_news: Callable[[], None]) -> None:
         self._on_news = on_news
-        self._probe: Probe | None = None
+        self._probe: Tried | None = None
         self._tally: Tally | None = None
         self._begun: float | None = None
         self._replaced, self._hurry = asyncio.Event(), asyncio.Event()
@@ -65,7 +88,7 @@ class Prober:
             return ""
         return self._tally.problem or (f"{describe(self._probe.method)}: not tried yet" if self._probe else "")
 
-    def use(self, probe: Probe | None) -> None:
+    def use(self, probe: Tried | None) -> None:
         """From now on this is the probe. The same again changes nothing."""
         if probe == self._probe:
             return

@@ -25,10 +25,12 @@ class Fitness:
     """What is known of the application. `problem`: why it cannot take calls, in words.
 
     `unproven`: what it has yet to show. That keeps a workload from getting ready, and takes nothing from a ready one.
+    `unready_ports`: inbounds whose own probes do not succeed, in ascending order; the others are not touched by them.
     """
 
     problem: str = ""
     unproven: str = ""
+    unready_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,11 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The workload's state, and one line that says why it is not ready."""
+    """The workload's state, and one line that says why it is not ready. `unready_ports`: see `Fitness`."""
 
     state: State
     reason: str = ""
+    unready_ports: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.state}: {self.reason}" if self.reason else str(self.state)
@@ -65,9 +68,8 @@ def judge(before: State, seen: Observed) -> Verdict:
     if before is State.DRAINING:
         return Verdict(State.DRAINING)
     reason = _lost(seen) if before is State.READY else _missing(seen, first=before is State.STARTING)
-    if not reason:
-        return Verdict(State.READY)
-    return Verdict(State.STARTING if before is State.STARTING else State.UNHEALTHY, reason)
+    worse = State.STARTING if before is State.STARTING else State.UNHEALTHY
+    return Verdict(worse if reason else State.READY, reason, seen.fitness.unready_ports)
 
 
 def _missing(seen: Observed, *, first: bool) -> str:

@@ -83,7 +83,9 @@ def opened(wanted: str) -> Iterator[RunDirectory]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield RunDirectory(path)
     except BlockingIOError:
-        raise UnusableDirectory(str(path), "another agent uses it", "give each agent its own --dir") from None
+        raise UnusableDirectory(
+            str(path), "another agent uses it", "give each agent its own: --dir, or --work-dir"
+        ) from None
     finally:
         os.close(descriptor)
 
@@ -101,9 +103,11 @@ def _prepare(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise UnusableDirectory(str(path), "not a directory of this user", "give another one with --dir")
+            raise UnusableDirectory(str(path), "not a directory of this user", "give another one: --dir, or --work-dir")
         path.chmod(0o700)
         with tempfile.TemporaryFile(dir=path):
             return path
     except OSError as error:
-        raise UnusableDirectory(str(path), f"cannot be used: {error.strerror}", "give another one with --dir") from None
+        raise UnusableDirectory(
+            str(path), f"cannot be used: {error.strerror}", "give another one: --dir, or --work-dir"
+        ) from None

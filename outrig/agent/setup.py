@@ -5,12 +5,13 @@ whatever is missing or wrong, before anything starts.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
 from outrig.agent import health_check
 from outrig.agent.configuration import Onboarding, Output, read_agent, read_onboarding, read_roots
+from outrig.agent.dataplane import ProxySeat
 from outrig.agent.problems import InvalidConfiguration, NotInTask
 
 LINK_LOCAL = "http://169.254.170.2"  # where ECS serves metadata and credentials to a task
@@ -52,23 +53,35 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class DataplaneToken:
+    """What a data plane proves who it is by: a token's text, or the file that holds it; neither: by nothing."""
+
+    text: str = field(default="", repr=False)
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """What the agent was told. `directory`, `envoy` empty: the default places. `drain_seconds`: bound of a stop.
 
-    Either `task` or `host` says who the workload is.
+    `seat`: where to join, and as what. One of `task`, `host` and `token` says who the workload is. `concurrency`:
+    Envoy's worker threads; 0: by the task's CPU limit. `notices`: lines for the log about what was given in vain.
     """
 
-    onboarding: Onboarding
+    seat: Onboarding | ProxySeat
     output: Output
     roots: str
-    task: TaskAddress | None
+    task: TaskAddress | None = None
     host: Host | None = None
+    token: DataplaneToken | None = None
     directory: str = ""
     envoy: str = ""
-    drain_seconds: int = DRAIN_SECONDS
+    concurrency: int = 0
+    drain_seconds: float = DRAIN_SECONDS
     readiness_port: int = health_check.PORT
     log_level: str = "info"
     envoy_log_level: str = "warning"
+    notices: tuple[str, ...] = ()
 
 
 def read_setup(flags: Flags, environment: Mapping[str, str], link_local: str = LINK_LOCAL) -> Setup:
@@ -79,7 +92,7 @@ def read_setup(flags: Flags, environment: Mapping[str, str], link_local: str = L
     onboarding = read_onboarding(*_onboarding_text(flags, environment))
     agent, host = _agent_text(flags, environment), read_host(environment)
     return Setup(
-        onboarding=onboarding,
+        seat=onboarding,
         output=read_agent(*agent) if agent else Output(),
         roots=_roots(flags, environment, needed=onboarding.endpoint.verify),
         task=None if host else read_task_address(environment, link_local),
@@ -116,7 +129,8 @@ def read_task_address(environment: Mapping[str, str], link_local: str = LINK_LOC
     if not metadata:
         hint = (
             "the agent runs as a container of an ECS task (Fargate 1.4, or EC2 with agent 1.39 or later); any other "
-            "host needs a token and OUTRIG_JWT_FILE, as identities of EC2 instances are not supported yet"
+            "host needs a token, in --dataplane-token or OUTRIG_JWT_FILE, as identities of EC2 instances are not "
+            "supported yet"
         )
         raise NotInTask("ECS_CONTAINER_METADATA_URI_V4", "not set", hint)
     if not _under(metadata, f"{link_local}/v4/"):

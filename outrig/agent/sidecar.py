@@ -13,6 +13,7 @@ from outrig import __version__
 from outrig.agent import bootstrap, envoy, probe, rundir
 from outrig.agent.admin import Admin
 from outrig.agent.control_plane import ControlPlane
+from outrig.agent.dataplane import ProxySeat
 from outrig.agent.draining import Drain
 from outrig.agent.identity import identity_of
 from outrig.agent.installing import CONTROL_CHAIN, Installer
@@ -22,12 +23,14 @@ from outrig.agent.link import Link, load_identity
 from outrig.agent.membership import Membership
 from outrig.agent.memory import memory
 from outrig.agent.problems import Fatal
+from outrig.agent.readiness import Verdict
 from outrig.agent.setup import Setup
 from outrig.agent.status import Status
 from outrig.agent.watching import Watcher
 from outrig.wire.stream import State
 
 EXIT_AT_ONCE = 128 + signal.SIGTERM
+NOT_ROUTED = "a zone proxy joins and stays connected, but carries no traffic: routing is not supported yet"
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,8 @@ async def run(setup: Setup) -> int:
         version = await envoy.version_of(binary)
         status, stop = Status(), Stop()
         applications = Applications(on_stop=stop.ask)
-        async with probe.serving(status, setup.readiness_port, applications) as port:
+        words = probe.KUMA if isinstance(setup.seat, ProxySeat) else probe.PLAIN
+        async with probe.serving(status, setup.readiness_port, applications, words) as port:
             _announce(setup, version, directory.path, port)
             sidecar = Sidecar(setup, directory, status=status, binary=binary, envoy_version=version)
             return await sidecar.run(stop, applications)
@@ -73,13 +77,15 @@ class Sidecar:
                  binary: str, envoy_version: str) -> None:  # fmt: skip
         self._setup, self._directory, self._status, self._binary = setup, directory, status, binary
         key = directory.key()
-        self._control_plane = ControlPlane(setup.onboarding.endpoint, setup.roots)
+        self._control_plane = ControlPlane(setup.seat.endpoint, setup.roots)
         me = identity_of(setup)
-        joiner = Joiner(self._control_plane, setup.onboarding, key=key, identity=me, envoy_version=envoy_version)
-        self._membership = Membership(Installer(joiner, key, directory, setup.onboarding), status)
+        joiner = Joiner(self._control_plane, setup.seat, key=key, identity=me, envoy_version=envoy_version)
+        self._membership = Membership(Installer(joiner, key, directory, setup.seat), status)
         self._link = Link(self._control_plane, self._membership, status=status, identity=self._identity)
         self._admin = Admin(str(directory.path / bootstrap.ADMIN_SOCKET))
         self._envoy: envoy.Envoy | None = None
+        self._watcher: Watcher | None = None
+        self._started_with = ""
 
     async def run(self, stop: Stop, applications: Applications) -> int:
         """Serve until told to stop, then drain. Returns the exit status; raises Fatal."""
@@ -104,30 +110,39 @@ class Sidecar:
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as parts:
-            started_with, watcher = "", None
+            parts.create_task(self._link.run())
             async for joined in self._membership.joins():
-                present = self._directory.read(bootstrap.BOOTSTRAP)
-                if self._envoy is None or watcher is None:
-                    self._envoy = envoy.Envoy(self._command(joined))
-                    watcher = Watcher(self._envoy, self._admin, status=self._status, task=self._setup.task)
-                    for part in (self._envoy.run(), watcher.run(), self._link.run(), self._say_memory_when_ready()):
-                        parts.create_task(part)
-                elif present != started_with:
-                    _log.warning("the proxy's identity changed: starting Envoy anew")
-                    self._envoy.restart()
-                started_with = present
-                watcher.use(joined.response.probe)
+                if self._setup.seat.routed:
+                    self._proxy(joined, parts)
+                else:
+                    self._status.update(Verdict(State.STARTING, NOT_ROUTED))
                 self._link.use(joined.response.uid)
 
+    def _proxy(self, joined: Joined, parts: asyncio.TaskGroup) -> None:
+        """Have an Envoy, and watch it, as the join's answer says."""
+        present = self._directory.read(bootstrap.BOOTSTRAP)
+        if self._envoy is None or self._watcher is None:
+            self._envoy = envoy.Envoy(self._command(joined))
+            self._watcher = Watcher(self._envoy, self._admin, status=self._status, task=self._setup.task)
+            for part in (self._envoy.run(), self._watcher.run(), self._say_memory_when_ready()):
+                parts.create_task(part)
+        elif present != self._started_with:
+            _log.warning("the proxy's identity changed: starting Envoy anew")
+            self._envoy.restart()
+        self._started_with = present
+        if isinstance(self._setup.seat, ProxySeat):
+            self._watcher.use_inbounds(joined.response.probes)
+        else:
+            self._watcher.use(joined.response.probe)
+
     def _command(self, joined: Joined) -> envoy.Command:
-        arguments = bootstrap.envoy_arguments(
-            concurrency=bootstrap.concurrency(joined.task.cpus), log_level=self._setup.envoy_log_level
-        )
+        threads = self._setup.concurrency or bootstrap.concurrency(joined.task.cpus)
+        arguments = bootstrap.envoy_arguments(concurrency=threads, log_level=self._setup.envoy_log_level)
         return envoy.Command(self._binary, arguments, self._directory.path, self._setup.output)
 
     async def _drain(self, applications: Applications) -> None:
         drain = Drain(self._admin, link=self._link, status=self._status, applications=applications)
-        await drain.run(self._envoy, float(self._setup.drain_seconds))
+        await drain.run(self._envoy, self._setup.drain_seconds)
 
     def _identity(self) -> ssl.SSLContext:
         path = self._directory.path
@@ -161,10 +176,14 @@ def reason_of(ended: "asyncio.Task[None]") -> BaseException:
 
 
 def _announce(setup: Setup, envoy_version: str, directory: Path, port: int) -> None:
-    onboarding = setup.onboarding
+    seat = setup.seat
     _log.info("outrig agent %s with Envoy %s", __version__, envoy_version)
-    _log.info("joining %s/%s at %s", onboarding.namespace, onboarding.workload_group, onboarding.endpoint)
+    _log.info("joining %s at %s", seat, seat.endpoint)
     _log.info("readiness on 127.0.0.1:%d, files in %s", port, directory)
-    if not onboarding.endpoint.verify:
-        _log.warning("INSECURE: insecureSkipVerify is set, so whoever answers at %s is believed: for development only",
-                     onboarding.endpoint)  # fmt: skip
+    for notice in setup.notices:
+        _log.warning("%s", notice)
+    if not seat.endpoint.verify:
+        _log.warning("INSECURE: verification is off, so whoever answers at %s is believed: for development only",
+                     seat.endpoint)  # fmt: skip
+    if not seat.routed:
+        _log.warning("%s", NOT_ROUTED)

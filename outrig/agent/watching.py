@@ -18,7 +18,7 @@ from outrig.agent.readiness import Observed, judge
 from outrig.agent.setup import TaskAddress
 from outrig.agent.status import Status
 from outrig.kit.aio import jittered_backoff
-from outrig.wire.probe import Probe
+from outrig.wire.probe import PortProbe, Probe
 from outrig.wire.stream import State
 
 _log = logging.getLogger(__name__)
@@ -39,6 +39,10 @@ class Watcher:
     def use(self, probe: Probe | None) -> None:
         """The workload's probe is this from now on."""
         self._application.use(probe)
+
+    def use_inbounds(self, probes: tuple[PortProbe, ...]) -> None:
+        """The workload is a Dataplane, whose inbounds have these probes from now on."""
+        self._application.use_inbounds(probes)
 
     async def run(self) -> None:
         """Look until cancelled."""

@@ -1,4 +1,4 @@
-"""`outrig cp`: run the control plane, show its settings."""
+"""`outrig cp`: run the control plane, show its settings, migrate its database."""
 
 import asyncio
 import os
@@ -11,9 +11,11 @@ import typer
 from outrig.errors import OutrigError
 from outrig.server.environment import warn_of_unused
 from outrig.server.logs import configure_logs
-from outrig.server.settings import PREFIX, Settings, as_text, load_settings
+from outrig.server.settings import PREFIX, Settings, as_text, load_settings, postgres_settings
 
 app = typer.Typer(no_args_is_help=True)
+migrate = typer.Typer(no_args_is_help=True, help="The schema of the control plane's database.")
+app.add_typer(migrate, name="migrate")
 
 File = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings (`name: value`).")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory of its database, keys and certificates.")]
@@ -47,6 +49,25 @@ def show(data_dir: DataDir = None, config: File = None, set_: Set = None) -> Non
     settings = _settings(data_dir, config, set_)
     for setting in fields(Settings):
         typer.echo(f"{PREFIX}{setting.name.upper()}={as_text(getattr(settings, setting.name))}")
+
+
+@migrate.command()
+def up(data_dir: DataDir = None, config: File = None, set_: Set = None) -> None:
+    """Make the tables of a PostgreSQL database, or bring them up to date.
+
+    It can be run as often as wanted, and from several places at once. `outrig cp run` needs it done first.
+    """
+    place = postgres_settings(_settings(data_dir, config, set_))
+    if place is None:
+        typer.echo("the store is a SQLite file, which `outrig cp run` brings up to date itself: nothing to do")
+        return
+    from outrig.store.postgres import migrate_postgres
+
+    done = asyncio.run(migrate_postgres(place))
+    if done.before == done.after:
+        typer.echo(f"{place.place}: the schema is current ({done.after}), nothing to do")
+    else:
+        typer.echo(f"{place.place}: migrated from {done.before or 'nothing'} to {done.after}")
 
 
 def _settings(data_dir: Path | None, config: Path | None, pairs: list[str] | None) -> Settings:

@@ -1,52 +1,110 @@
-"""The command line: which groups there are. Each group is a file; each loads its part only when it runs."""
+"""The command line: which commands there are. Each group is a file, loaded when it is asked for, or for the help."""
 
 import sys
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import typer
 
 from outrig import __version__
-from outrig.cli import control_plane
-from outrig.cli.why import why
 from outrig.errors import OutrigError
-from outrig.local import commands as local
 
-app = typer.Typer(
-    help="A service mesh for workloads outside Kubernetes.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+Add = Callable[[typer.Typer], None]
+
+
+def _control_plane(app: typer.Typer) -> None:
+    from outrig.cli import control_plane
+
+    app.add_typer(control_plane.app, name="cp", help="The control plane.")
+
+
+def _local(app: typer.Typer) -> None:
+    from outrig.local import commands
+
+    app.add_typer(commands.app, name="local", help="ECS on this machine.")
+
+
+def _tokens(app: typer.Typer) -> None:
+    from outrig.cli import tokens
+
+    app.add_typer(tokens.app, name="token")
+
+
+def _resources(app: typer.Typer) -> None:
+    from outrig.cli.resources import apply, delete, get
+
+    for command in (apply, get, delete):
+        app.command()(command)
+
+
+def _inspect(app: typer.Typer) -> None:
+    from outrig.cli.inspecting import inspect
+
+    app.command()(inspect)
+
+
+def _why(app: typer.Typer) -> None:
+    from outrig.cli.why import why
+
+    app.command()(why)
+
+
+def _sidecar(app: typer.Typer) -> None:
+    """Shown in the help only: `outrig.__main__` runs these without loading this module."""
+    app.command("agent", help="The sidecar agent: `outrig agent --help`.")(_elsewhere)
+    app.command("dp", help="The sidecar agent as a data plane of Kuma: `outrig dp --help`.")(_elsewhere)
+    app.command(
+        "app-entrypoint", help="Runs an application that is to outlive the drain: `outrig app-entrypoint -- COMMAND`."
+    )(_elsewhere)
+
+
+def _elsewhere() -> None: ...
+
+
+def _version(app: typer.Typer) -> None:
+    def version() -> None:
+        """Print the version."""
+        typer.echo(__version__)
+
+    app.command()(version)
+
+
+_COMMANDS: Final = MappingProxyType(
+    {
+        "apply": _resources,
+        "get": _resources,
+        "delete": _resources,
+        "inspect": _inspect,
+        "why": _why,
+        "token": _tokens,
+        "cp": _control_plane,
+        "local": _local,
+        "agent": _sidecar,
+        "version": _version,
+    }
 )
-app.add_typer(control_plane.app, name="cp", help="The control plane.")
-app.add_typer(local.app, name="local", help="ECS on this machine.")
-app.command("why")(why)
 
 
-@app.command(
-    "agent", help="The sidecar agent: `outrig agent --help`.", context_settings={"ignore_unknown_options": True}
-)
-def agent() -> None:
-    """Shown in the help only; `outrig.__main__` runs it without loading this module."""
-
-
-@app.command(
-    "app-entrypoint",
-    help="Runs an application that is to outlive the drain: `outrig app-entrypoint -- COMMAND`.",
-    context_settings={"ignore_unknown_options": True},
-)
-def app_entrypoint() -> None:
-    """Shown in the help only, as `agent` is."""
-
-
-@app.command()
-def version() -> None:
-    """Print the version."""
-    typer.echo(__version__)
+def assembled(words: Sequence[str] = ()) -> typer.Typer:
+    """The application for a command line that begins with these words; with all commands if they name none."""
+    app = typer.Typer(
+        help="A service mesh for workloads outside Kubernetes.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_elsewhere)  # a group, even of a single command
+    wanted = _COMMANDS.get(words[0]) if words else None
+    for add in [wanted] if wanted else dict.fromkeys(_COMMANDS.values()):
+        add(app)
+    return app
 
 
 def main() -> int:
     """Run; a user's mistake is one line on standard error and status 2."""
     try:
-        app()
+        assembled(sys.argv[1:2])()
     except OutrigError as error:
         print(error, file=sys.stderr)
         return 2

@@ -30,10 +30,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Changes that became known together; with them, everything up to `revision` is known. Possibly none."""
+    """Changes that became known together; with them, everything up to `revision` is known. Possibly none.
+
+    `reread`: they are what a listing showed, not what a watch told. Numbers from before may then mean nothing any more.
+    """
 
     changes: tuple[Change, ...]
     revision: int
+    reread: bool = False
 
 
 async def follow(source: Source, query: Query) -> AsyncIterator[Burst]:
@@ -54,7 +58,7 @@ async def follow(source: Source, query: Query) -> AsyncIterator[Burst]:
 
 async def _follow_once(source: Source, query: Query, known: dict[Key, Resource]) -> AsyncIterator[Burst]:
     listing = await source.list(query)
-    yield _remember(Burst(tuple(_differences(known, listing)), listing.revision), known)
+    yield _remember(Burst(tuple(_differences(known, listing)), listing.revision, reread=True), known)
     async for changes in source.watch(query, listing.revision):
         yield _remember(Burst(tuple(changes), changes[-1].revision), known)
 
@@ -76,7 +80,7 @@ def _differences(known: dict[Key, Resource], listing: Listing) -> list[Change]:
         before = known.get(key)
         if _is_gone(before, resource):
             changes.append(Change(ChangeType.ADDED, resource))
-        elif before is not None and before.revision != resource.revision:
+        elif before != resource:  # all of it: after a restore the same number may belong to another change
             changes.append(Change(ChangeType.MODIFIED, resource))
     return changes
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from outrig.control.following import Burst
-from outrig.model import Trust
-from outrig.resources import Key
+from outrig.control.proxies import ENTRIES, kind_of, proxy_of
 from outrig.snapshot import ENDPOINTS, ProxyId, Snapshot, TypeUrl
 from outrig.store.protocol import Change, ChangeType
 from outrig.xds.mailbox import Mailbox
-from outrig.xds.subscription import Rejection
+from outrig.xds.subscription import Rejection, Tally
 
 Dirty = Mapping[ProxyId, Mapping[TypeUrl, set[str]]]
 Verdict = Callable[[ProxyId, tuple[Rejection, ...]], None]
@@ -35,10 +34,6 @@ class World(Protocol):
 
     def snapshot(self, proxy: ProxyId) -> Snapshot | None:
         """What the proxy should have now; None if there is no such proxy."""
-        ...
-
-    def trust(self, trust: Trust) -> Dirty:
-        """Take in what a mesh trusts."""
         ...
 
 
@@ -76,12 +71,13 @@ class _Absence:
 
 
 class Hub:
-    """Feeds the xDS server. `on_verdict` hears what a proxy refuses, () once it refuses nothing, and what is known of
-    one that is back; `on_dirty`, which proxies a change has just reached; `on_presence`, which come and go.
+    """Feeds the xDS server. `on_verdict` hears what a proxy refuses, () once it refuses nothing, at each change and
+    once on each stream; `on_dirty`, which proxies a change has just reached; `on_presence`, which come and go.
 
     `stamp` numbers the states that `snapshot` shows: the store's revision, lifted where the store was restored to
     an earlier one, so that it never falls. A proxy whose stream ended, or that this hub has not met yet, still uses
-    what it was sent: for `away` seconds it is expected back, then taken for dead.
+    what it was sent: for `away` seconds it is expected back, then taken for dead. Another replica may answer for it
+    meanwhile: once the proxy has accepted there what that one has, which is said by its verdict.
     """
 
     def __init__(
@@ -99,6 +95,9 @@ class Hub:
         self._away = away
         self._readers: dict[ProxyId, set[Mailbox]] = defaultdict(set)
         self._absent: dict[ProxyId, _Absence] = {}
+        self._elsewhere: set[ProxyId] = set()
+        self._introduced: set[Mailbox] = set()
+        self._last: dict[ProxyId, Mailbox] = {}
         self._verdicts: dict[ProxyId, tuple[Rejection, ...]] = {}
         self._acceptances: set[_Acceptance] = set()
         self._revision = 0
@@ -118,10 +117,6 @@ class Hub:
                 self._ready.set()
                 self._wake_all()
 
-    def trust(self, trust: Trust) -> None:
-        """From now on a mesh trusts these authorities. To be called before `run`, and at each change."""
-        self._mark(self._world.trust(trust))
-
     async def wait_ready(self) -> None:
         """Until snapshots show the store's state."""
         await self._ready.wait()
@@ -135,18 +130,36 @@ class Hub:
         """A mailbox that is marked with what changes for the proxy. A reconnect may overlap its old stream."""
         mailbox = Mailbox(self.stamp, lambda mailbox: self._progressed(proxy, mailbox))
         self._readers[proxy].add(mailbox)
+        self._last[proxy] = mailbox
         self._absent.pop(proxy, None)
         self._on_presence(proxy, True)
-        if proxy in self._verdicts:
-            self._on_verdict(proxy, self._verdicts[proxy])
         try:
             yield mailbox
         finally:
+            self._introduced.discard(mailbox)
             self._readers[proxy].discard(mailbox)
             if not self._readers[proxy]:
                 del self._readers[proxy]
                 if self._world.snapshot(proxy) is not None:
                     self._left(proxy, mailbox.endpoints_marked)
+
+    def elsewhere(self, proxy: ProxyId) -> None:
+        """Another replica answers for this proxy from now on; a stream of it that is open here may be a dead one's."""
+        self._elsewhere.add(proxy)
+        if self._absent.pop(proxy, None):
+            self._on_presence(proxy, True)
+        self._excuse(proxy)
+
+    def nowhere(self, proxy: ProxyId) -> None:
+        """The replica that answered for this proxy is gone; it is expected here, unless here it is."""
+        if proxy in self._elsewhere:
+            self._elsewhere.discard(proxy)
+            if proxy not in self._readers and self._world.snapshot(proxy) is not None:
+                self._left(proxy, self.stamp)
+
+    def tallies(self, proxy: ProxyId) -> Mapping[TypeUrl, Tally]:
+        """What became of the responses on the proxy's newest stream here, or its last one; nothing without any."""
+        return self._last[proxy].tallies if proxy in self._last else {}
 
     def nacks(self, proxy: ProxyId) -> tuple[Rejection, ...]:
         """What the proxy refuses, as far as its streams have told; kept when it disconnects."""
@@ -175,8 +188,8 @@ class Hub:
         self._lift = max(self._lift, self.stamp - burst.revision)
         self._revision = burst.revision
         for change in burst.changes:
-            if change.type is ChangeType.DELETED:
-                self._forget(change.resource.key)
+            if kind_of(change.resource.key) in ENTRIES:
+                self._look_at(proxy_of(change.resource.key), change.type, reread=burst.reread)
         dirty = self._world.apply(burst.changes) if burst.changes else {}
         if not self._ready.is_set():
             for proxy in dirty.keys() - self._readers.keys():
@@ -193,6 +206,8 @@ class Hub:
         self._on_dirty(dirty)
 
     def _left(self, proxy: ProxyId, marked: int) -> None:
+        if proxy in self._elsewhere:
+            return
         self._absent[proxy] = _Absence(asyncio.get_running_loop().time(), marked)
         self._on_presence(proxy, False)
 
@@ -201,12 +216,20 @@ class Hub:
             for mailbox in mailboxes:
                 mailbox.wake()
 
-    def _forget(self, key: Key) -> None:
-        proxy = ProxyId(f"{key.namespace}/{key.name}")
-        self._verdicts.pop(proxy, None)
-        if self._absent.pop(proxy, None):
-            for acceptance in self._acceptances:
-                acceptance.reached(proxy)
+    def _look_at(self, proxy: ProxyId, change: ChangeType, *, reread: bool) -> None:
+        """What is stored of a workload is gone, or may be older than what is known here."""
+        if change is ChangeType.DELETED:
+            for known in (self._verdicts, self._last):
+                known.pop(proxy, None)
+            self._elsewhere.discard(proxy)
+            if self._absent.pop(proxy, None):
+                self._excuse(proxy)
+        elif reread and proxy in self._readers and proxy in self._verdicts:
+            self._on_verdict(proxy, self._verdicts[proxy])
+
+    def _excuse(self, proxy: ProxyId) -> None:
+        for acceptance in self._acceptances:
+            acceptance.reached(proxy)
 
     def _begin_acceptances(self) -> None:
         for acceptance in self._acceptances:
@@ -215,7 +238,7 @@ class Hub:
 
     def _behind(self, stamp: int) -> Iterator[ProxyId]:
         for proxy, mailboxes in self._readers.items():
-            concerned = any(box.endpoints_marked >= stamp for box in mailboxes)
+            concerned = any(box.endpoints_marked >= stamp for box in mailboxes) and proxy not in self._elsewhere
             if concerned and not any(_has_accepted(box, stamp) for box in mailboxes):
                 yield proxy
         now = asyncio.get_running_loop().time()
@@ -228,6 +251,10 @@ class Hub:
             if _has_accepted(mailbox, acceptance.stamp):
                 acceptance.reached(proxy)
         rejections = mailbox.progress.rejections
+        if mailbox.progress.settled and mailbox not in self._introduced:
+            self._introduced.add(mailbox)
+            self._elsewhere.discard(proxy)  # from now on this replica answers for it
+            self._verdicts.pop(proxy, None)
         if rejections or mailbox.progress.settled:
             self._judge(proxy, rejections)
 

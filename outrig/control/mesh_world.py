@@ -15,7 +15,7 @@ from outrig.envoy import RENDERED, Encodings, encode_assignment, encode_trust, r
 from outrig.errors import Finding
 from outrig.model import Workload, WorkloadId
 from outrig.snapshot import ENDPOINTS, SECRET, Encoded, ProxyId, Snapshot, TypeUrl
-from outrig.view import Assignment, Destination, Inward, Outlook, assignment_of, inward_of
+from outrig.view import Assignment, Destination, Inward, Outlook, all_findings, assignment_of, called, inward_of
 
 
 class Marks:
@@ -107,8 +107,11 @@ class MeshWorld:
             self._mark_own(proxy, had, marks)
         self._assign_all(touched.endpoints, marks)
         self._mark_rerouted(marks)
+        came = {proxy for proxy, (was, _) in own.items() if was is _NOBODY and proxy in self._proxies}
         if touched.trust:
-            self._renew_trust(marks)
+            self._renew_trust(marks, but=came)
+        for proxy in came:
+            marks.add(proxy, SECRET, self._trust)
 
     def _has(self, proxy: ProxyId) -> tuple[_Proxy, Side]:
         own = self._proxies.get(proxy, _NOBODY)
@@ -126,7 +129,8 @@ class MeshWorld:
     def _inward(self, workload: Workload, before: _Proxy) -> _Proxy:
         self.views += 1
         inward, domain = inward_of(workload, self._index), self._index.domain
-        if (inward.inbound, domain) == (before.inward.inbound, before.domain):
+        was = before.inward
+        if (inward.inbound, inward.guards, domain) == (was.inbound, was.guards, before.domain):
             return replace(before, inward=inward, zone=workload.zone)
         self._renders += 1
         rendered = render_inward(self._index.name, domain, inward, encodings=self._encodings)
@@ -153,9 +157,8 @@ class MeshWorld:
         self._keep(proxy, side.calls, was.zone, names=rerouted)
         if _findings(was, side) != _findings(now, new_side):
             marks.doubtful.add(proxy)
-        if (was is _NOBODY) != (now is _NOBODY):
-            marks.add(proxy, SECRET, self._trust)
         if was is not _NOBODY and now is _NOBODY:
+            marks.add(proxy, SECRET, self._trust)
             left = self._snapshot(*had)
             marks.left[proxy] = {**left, ENDPOINTS: dict(left[ENDPOINTS])}
 
@@ -193,14 +196,14 @@ class MeshWorld:
     def _gather(self, wanted: Wanted) -> Assignment:
         destination, service = wanted.destination, self._index.services[wanted.service]
         port = next(port for port in service.ports if port.number == destination.port)
-        workloads = self._index.workloads_of(service)
+        workloads = called(destination, service, self._index)
         return assignment_of(destination.name, port, workloads=workloads, mesh=self._index, near=wanted.zone)
 
-    def _renew_trust(self, marks: Marks) -> None:
+    def _renew_trust(self, marks: Marks, *, but: Set[ProxyId]) -> None:
         authorities = self._index.authorities
         encoded = encode_trust(self._index.name, authorities, self._encodings) if authorities else None
         before, self._trust = self._trust, {encoded.name: encoded} if encoded else {}
-        for proxy in self._proxies:
+        for proxy in self._proxies.keys() - but:
             marks.add(proxy, SECRET, differing(before, self._trust))
 
 
@@ -245,7 +248,7 @@ def _rerouted(before: Mapping[str, Destination], after: Mapping[str, Destination
 
 
 def _findings(own: _Proxy, side: Side) -> tuple[Finding, ...]:
-    return own.inward.findings + side.outward.findings
+    return all_findings(own.inward, side.outward)
 
 
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:

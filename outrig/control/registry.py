@@ -1,38 +1,42 @@
-"""Which agents are connected, and what that means for their workloads.
+"""Which agents are connected here, and what that means for their workloads.
 
 In: agent streams and what they report; registrations and entries that come and go. Out: the conditions
 `AgentConnected` and `Ready` of registration and entry, messages to the agent. The stream being open is what makes an
 agent connected; when it ends, the reaper's graces begin. An agent whose registration or entry was deleted is told to
 join again, which makes both anew.
+
+The registration names the replica that has the stream, and the last to write that has it: an older stream elsewhere
+ends when its replica reads so.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import structlog
 
-from outrig.control.following import follow
+from outrig.control.connections import Connection
+from outrig.control.following import Burst, follow
+from outrig.control.presence import arrived
+from outrig.control.proxies import ENTRY, REGISTRATIONS, is_dataplane, kind_of, proxy_of, registration_key
 from outrig.control.reaper import Reaper
-from outrig.control.sessions import registration_key
-from outrig.control.status import Clock, change_workload, utc_now
-from outrig.dialects.istio.readiness import ReadyReason, with_readiness
-from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY
-from outrig.dialects.onboarding.connection import with_agent
-from outrig.dialects.onboarding.workload_auto_registration import WORKLOAD_AUTO_REGISTRATION
+from outrig.control.status import Clock, Stored, change_workload, utc_now
+from outrig.dialects.kuma.dataplane import UNREADY_PORTS
+from outrig.dialects.onboarding.connection import agent_at
+from outrig.dialects.readiness import ReadyReason, with_readiness
+from outrig.kit.aio import jittered_backoff
 from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId
-from outrig.store.protocol import Change, ChangeType, Query, Store
+from outrig.store.protocol import Change, ChangeType, Conflict, Query, Store, Unavailable
 from outrig.wire.codec import WireError
-from outrig.wire.stream import Ban, Bye, Message, Rejoin, Report, State, Welcome, Withdrawn
+from outrig.wire.stream import Ban, Bye, Renew, Report, State, Welcome, Withdrawn
 from outrig.xds.session import Session
 
-_FOLLOWED: Final = Query(
-    kinds=tuple((kind.group, kind.name) for kind in (WORKLOAD_AUTO_REGISTRATION, WORKLOAD_ENTRY)),
-)
+FOLLOWED: Final = Query(kinds=(*REGISTRATIONS, ENTRY))
 _LONGEST_REASON: Final = 256  # characters of what an agent says about its state
+_NEWER: Final = "there is a newer stream of this agent"
 
 _READINESS: Final = {
     State.STARTING: ReadyReason.STARTING,
@@ -45,7 +49,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Peers(Protocol):
-    """The hub, as far as leaving needs it."""
+    """All proxies, as far as leaving needs them."""
 
     async def wait_withdrawn(self, revision: int, *, bound: float) -> bool:
         """Until all proxies have accepted what changed at that revision; False if `bound` seconds passed first."""
@@ -54,50 +58,15 @@ class Peers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`instance`: this control plane's name, for people. `drain_bound`: seconds a leaving workload waits at most."""
+    """`instance`: this replica's name. `drain_bound`: seconds a leaving workload waits at most."""
 
     instance: str
     drain_bound: float = 10.0
     clock: Clock = utc_now
 
 
-class Connection:
-    """One agent's stream. `withdrawn`: it has left its peers. `returning`: it ends for a reason of ours."""
-
-    def __init__(self, registry: "Registry", session: Session) -> None:
-        self.session = session
-        self.withdrawn = False
-        self.returning = False
-        self._rejoining = False
-        self._registry = registry
-        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
-
-    def send(self, message: Message) -> None:
-        """Have a message sent."""
-        self._outbox.put_nowait(message)
-
-    def rejoin(self, reason: str) -> None:
-        """Have the agent join again. Said once: it then comes back on another stream."""
-        if not self._rejoining:
-            self._rejoining = True
-            self.send(Rejoin(reason))
-
-    async def next_message(self) -> Message:
-        """The next message to send, in order."""
-        return await self._outbox.get()
-
-    async def report(self, report: Report) -> None:
-        """The agent says how its workload is. Raises WireError for a state there is not, Unavailable."""
-        await self._registry.record(self, report)
-
-    def goodbye(self, reason: str) -> None:
-        """This control plane stops: the agent will be back, so its going means nothing."""
-        self.returning = True
-        self.send(Bye(reason))
-
-
 class Registry:
-    """The agents that are connected. `end_proxy` ends the xDS streams of a proxy, for a reason it is told."""
+    """The agents that are connected here. `end_proxy` ends the xDS streams of a proxy, for a reason it is told."""
 
     def __init__(
         self, store: Store, peers: Peers, *, reaper: Reaper, place: Place, end_proxy: Callable[[ProxyId, str], None]
@@ -105,12 +74,17 @@ class Registry:
         self._store, self._peers, self._reaper = store, peers, reaper
         self._place, self._end_proxy = place, end_proxy
         self._connections: dict[Key, Connection] = {}
+        self._disowned: asyncio.Queue[Connection] = asyncio.Queue()
         self._ready = asyncio.Event()
 
     @property
     def connected(self) -> int:
-        """How many agents are connected."""
+        """How many agents are connected here."""
         return len(self._connections)
+
+    def has(self, registration: Key) -> bool:
+        """Whether its agent is connected here."""
+        return registration in self._connections
 
     def ban(self, registration: Key, message: Ban) -> bool:
         """Tell an agent that it is shut out; False if it is not connected here. Its proxy's streams end too."""
@@ -121,22 +95,39 @@ class Registry:
         self._end_proxy(connection.session.proxy, message.reason)
         return True
 
-    async def run(self) -> None:
-        """Until cancelled: registrations that come must connect; agents that lost theirs, or its entry, must rejoin."""
-        async for burst in follow(self._store, _FOLLOWED):
-            for each in burst.changes:
-                self._follow(each)
+    @property
+    def here(self) -> tuple[Key, ...]:
+        """The registrations whose agents are connected here."""
+        return tuple(self._connections)
+
+    def renew(self, registration: Key, reason: str) -> None:
+        """Have an agent renew its certificates now, if it is connected here."""
+        if connection := self._connections.get(registration):
+            connection.send(Renew(reason))
+
+    async def run(self, *others: Callable[[Burst], None]) -> None:
+        """Until cancelled: agents that lost their registration, or its entry, must rejoin. `others` hear the same."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._follow(others))
+            loops.create_task(self._reclaim())
+
+    async def _follow(self, others: tuple[Callable[[Burst], None], ...]) -> None:
+        async for burst in follow(self._store, FOLLOWED):
+            for change in burst.changes:
+                self._heard(change, reread=burst.reread)
+            for other in others:
+                other(burst)
             self._ready.set()
 
-    def _follow(self, change: Change) -> None:
+    def _heard(self, change: Change, *, reread: bool) -> None:
         resource = change.resource
-        if resource.key.kind == WORKLOAD_ENTRY.name:
+        if kind_of(resource.key) == ENTRY:
             if change.type is ChangeType.DELETED:
                 self._entry_deleted(resource)
-        elif change.type is ChangeType.ADDED:
-            self._added(resource)
         elif change.type is ChangeType.DELETED:
             self._deleted(resource)
+        else:
+            self._changed(resource, reread=reread)
 
     @asynccontextmanager
     async def attended(self, session: Session) -> AsyncIterator[Connection]:
@@ -152,7 +143,7 @@ class Registry:
             yield connection
             return
         if before := self._connections.get(key):
-            before.send(Bye("there is a newer stream of this agent"))
+            before.send(Bye(_NEWER))
         self._connections[key] = connection
         self._reaper.back(key)
         try:
@@ -169,14 +160,19 @@ class Registry:
         session, now = connection.session, self._place.clock()
 
         def alter(resource: Resource) -> Resource:
-            if self._connections.get(session.registration) is not connection:
-                return resource  # a newer stream speaks for this workload
-            return with_readiness(resource, reason, now=now, message=message)
+            said = with_readiness(resource, reason, now=now, message=message)
+            return _with_unready(said, report.unready_ports) if is_dataplane(resource.key) else said
 
-        stored = await change_workload(self._store, session.registration, alter)
+        def speaks(registration: Resource) -> bool:
+            """A newer stream, wherever it is, speaks for this workload instead."""
+            here = self._connections.get(session.registration) is connection
+            return here and agent_at(registration) == self._place.instance
+
+        connection.last = report
+        stored = await change_workload(self._store, session.registration, alter, uid=session.uid, only=speaks)
         if stored is None or stored.entry is None:
             connection.rejoin(f"{session.registration}, or its WorkloadEntry, is gone")
-        elif reason is ReadyReason.DRAINING:
+        elif reason is ReadyReason.DRAINING and speaks(stored.registration):
             await self._withdraw(connection, stored.entry.revision)
 
     async def _withdraw(self, connection: Connection, revision: int) -> None:
@@ -186,16 +182,38 @@ class Registry:
         connection.send(Withdrawn(complete))
 
     async def _welcome(self, connection: Connection) -> None:
+        if stored := await self._claim(connection):
+            connection.written = stored.registration.revision
+            connection.send(Welcome(self._place.instance))
+        else:
+            connection.rejoin(f"{connection.session.registration} is gone")
+
+    async def _claim(self, connection: Connection) -> Stored | None:
+        """Write down that the agent is connected here."""
         session, place = connection.session, self._place
 
         def alter(resource: Resource) -> Resource:
-            return with_agent(resource, control_plane=place.instance, now=place.clock())
+            return arrived(resource, control_plane=place.instance, now=place.clock())
 
-        stored = await change_workload(self._store, session.registration, alter, uid=session.uid)
-        if stored:
-            connection.send(Welcome(place.instance))
-        else:
-            connection.rejoin(f"{session.registration} is gone")
+        return await change_workload(self._store, session.registration, alter, uid=session.uid)
+
+    async def _reclaim(self) -> None:
+        """What is stored of agents that are connected here, and says otherwise, is put right."""
+        delays = jittered_backoff(first=0.1, ceiling=5.0)
+        while True:
+            connection = await self._disowned.get()
+            if self._connections.get(connection.session.registration) is not connection:
+                continue
+            try:
+                if stored := await self._claim(connection):
+                    connection.written = stored.registration.revision
+                    if connection.last is not None:
+                        await self.record(connection, connection.last)
+            except (Unavailable, Conflict) as error:
+                where = str(connection.session.registration)
+                _log.warning("not yet written that an agent is connected", registration=where, reason=str(error))
+                self._disowned.put_nowait(connection)
+                await asyncio.sleep(next(delays))
 
     def _gone(self, connection: Connection) -> None:
         session = connection.session
@@ -206,15 +224,25 @@ class Registry:
         else:
             self._reaper.lost(session.registration, session.uid)
 
-    def _added(self, registration: Resource) -> None:
+    def _changed(self, registration: Resource, *, reread: bool) -> None:
+        """Revisions order what is stored and what was written here, unless everything was read again: then the store
+        may have been put back, and whoever has a stream says so once more."""
         connection = self._connections.get(registration.key)
-        if connection is None or connection.session.uid != registration.uid:
-            self._reaper.expect(registration.key, registration.uid)
+        if connection is None or connection.session.uid != registration.uid or not connection.written:
+            return
+        where = agent_at(registration)
+        if where == self._place.instance and not reread:
+            return
+        if reread or (not where and registration.revision > connection.written):
+            self._disowned.put_nowait(connection)
+        elif registration.revision > connection.written:
+            del self._connections[registration.key]
+            connection.send(Bye(_NEWER))
 
     def _deleted(self, registration: Resource) -> None:
         key = registration.key
         self._reaper.forget(key, registration.uid)
-        self._end_proxy(ProxyId(f"{key.namespace}/{key.name}"), f"{key} is gone")
+        self._end_proxy(proxy_of(key), f"{key} is gone")
         connection = self._connections.get(key)
         if connection is not None and connection.session.uid == registration.uid:
             connection.rejoin(f"{key} is gone")
@@ -233,6 +261,14 @@ def _reason(report: Report) -> ReadyReason:
         return _READINESS[State(report.state)]
     except ValueError:
         raise WireError(f"state: {report.state!r} is not one of {', '.join(State)}") from None
+
+
+def _with_unready(dataplane: Resource, ports: tuple[int, ...]) -> Resource:
+    """An empty list is news too: until there is one, nothing is known of the probes."""
+    unready = sorted(ports)
+    if dataplane.status.get(UNREADY_PORTS) == unready:
+        return dataplane
+    return replace(dataplane, status={**dataplane.status, UNREADY_PORTS: unready})
 
 
 def _one_line(text: str) -> str:

@@ -10,10 +10,9 @@ from typing import Protocol
 from cryptography import x509
 
 from outrig.ca.peers import ControlPeer
+from outrig.control.proxies import proxy_of, registration_of_peer
 from outrig.control.status import Clock, utc_now
-from outrig.dialects.onboarding.workload_auto_registration import WORKLOAD_AUTO_REGISTRATION
 from outrig.resources import Key, Resource
-from outrig.snapshot import ProxyId
 from outrig.xds.session import Refused, Session
 
 
@@ -42,15 +41,9 @@ class Sessions:
         peer = self._authority.identify(certificate, self._clock())
         if peer is None:
             return Refused("the client certificate is no valid control identity of this control plane")
-        name = peer.name
-        key = registration_key(name.namespace, name.registration)
+        key, uid = registration_of_peer(peer), peer.name.uid
         stored = await self._store.get(key)
-        if stored is None or stored.uid != name.uid:
+        if stored is None or stored.uid != uid:
             return Refused(f"{key} is gone", rejoin=True)
         not_after = x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
-        return Session(ProxyId(f"{name.namespace}/{name.registration}"), key, name.uid, not_after)
-
-
-def registration_key(namespace: str, name: str) -> Key:
-    """The key of a registration."""
-    return Key(WORKLOAD_AUTO_REGISTRATION.group, WORKLOAD_AUTO_REGISTRATION.name, "", namespace, name)
+        return Session(proxy_of(key), key, uid, not_after)

@@ -104,7 +104,7 @@ def _services(side: Side) -> set[ServiceId]:
 def patterns_of(service: Service) -> Iterator[tuple[str, str]]:
     """Every (namespace, host) pattern of an import that names the service."""
     labels = service.host.split(".")
-    hosts = ("*", service.host, *("*." + ".".join(labels[start:]) for start in range(1, len(labels))))
+    hosts = ("*", service.host, service.handle, *("*." + ".".join(labels[start:]) for start in range(1, len(labels))))
     for namespace in (service.namespace, "*"):
         for host in hosts:
             yield namespace, host

@@ -1,19 +1,20 @@
 """Changes what the control plane says of a workload: in the status of its registration and of its entry alike.
 
 In: a registration's key, and how to alter a resource. Out: writes, where something is to change. A workload that is
-gone, or is another one by now, is left alone.
+gone, or is another one by now, is left alone. A Dataplane is both, and is written once.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
-from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY
+from outrig.control.proxies import entry_of
 from outrig.resources import Key, Resource
 from outrig.store.protocol import Conflict, Store, Transaction
 
 Alter = Callable[[Resource], Resource]
+Judge = Callable[[Resource], bool]
 Clock = Callable[[], datetime]
 
 _TRIES: Final = 5
@@ -28,45 +29,58 @@ class Stored:
     changed: bool = False
 
 
+class _Reader(Protocol):
+    async def get(self, key: Key) -> Resource | None: ...
+
+
 def utc_now() -> datetime:
     """The time, UTC."""
     return datetime.now(UTC)
 
 
-def entry_key(namespace: str, name: str) -> Key:
-    """The WorkloadEntry of a registration, or of a proxy: all three have the same name."""
-    return Key(WORKLOAD_ENTRY.group, WORKLOAD_ENTRY.name, "", namespace, name)
-
-
-async def change_workload(store: Store, registration: Key, alter: Alter, *, uid: str = "") -> Stored | None:
+async def change_workload(
+    store: Store, registration: Key, alter: Alter, *, uid: str = "", only: Judge = lambda _registration: True
+) -> Stored | None:
     """Replace a registration and its entry by what `alter` makes of each, in one transaction; None if it is gone.
 
-    `uid`: of the registration, if it matters. `alter` gives the very same object where nothing is to change: then
-    nothing is written. It may be called again, last within the transaction that writes. Raises Conflict after several
-    tries, Unavailable.
+    `uid`: of the registration, if it matters. `only`: whether to change anything, judged by the registration as it is
+    stored. `alter` gives the very same object where nothing is to change: then nothing is written. Both may be called
+    again, last within the transaction that writes. Raises Conflict after several tries, Unavailable.
     """
-    keys = registration, entry_key(registration.namespace, registration.name)
-    held, entry = await store.get(keys[0]), await store.get(keys[1])
-    if held is None or uid not in ("", held.uid):
-        return None
-    if alter(held) is held and (entry is None or alter(entry) is entry):
-        return Stored(held, entry)
+    found = await _read(store, registration, uid=uid)
+    if found is None or not only(found.registration) or not _alters(found, alter):
+        return found
     for _ in range(_TRIES - 1):
         try:
-            return await _change(store, keys, alter, uid=uid)
+            return await _change(store, registration, alter, uid=uid, only=only)
         except Conflict:
             continue
-    return await _change(store, keys, alter, uid=uid)
+    return await _change(store, registration, alter, uid=uid, only=only)
 
 
-async def _change(store: Store, keys: tuple[Key, Key], alter: Alter, *, uid: str) -> Stored | None:
+async def _read(source: _Reader, registration: Key, *, uid: str) -> Stored | None:
+    held = await source.get(registration)
+    if held is None or uid not in ("", held.uid):
+        return None
+    entry = entry_of(registration)
+    return Stored(held, held if entry == registration else await source.get(entry))
+
+
+def _alters(found: Stored, alter: Alter) -> bool:
+    entry = found.entry
+    return alter(found.registration) is not found.registration or (entry is not None and alter(entry) is not entry)
+
+
+async def _change(store: Store, registration: Key, alter: Alter, *, uid: str, only: Judge) -> Stored | None:
     async with store.transaction() as tx:
-        held, entry = await tx.get(keys[0]), await tx.get(keys[1])
-        if held is None or uid not in ("", held.uid):
-            return None
-        held_now = await _put(tx, held, alter)
-        entry_now = await _put(tx, entry, alter) if entry else None
-        return Stored(held_now, entry_now, changed=held_now is not held or entry_now is not entry)
+        found = await _read(tx, registration, uid=uid)
+        if found is None or not only(found.registration):
+            return found
+        held = await _put(tx, found.registration, alter)
+        if found.entry is found.registration:
+            return Stored(held, held, changed=held is not found.registration)
+        entry = await _put(tx, found.entry, alter) if found.entry else None
+        return Stored(held, entry, changed=held is not found.registration or entry is not found.entry)
 
 
 async def _put(tx: Transaction, stored: Resource, alter: Alter) -> Resource:

@@ -4,7 +4,8 @@ In: what a proxy refuses, what could not be made into configuration for it, whet
 (the proxy has accepted all that it was given last; unknown while it is away) and `PartiallyInvalid`, on registration
 and WorkloadEntry alike, written on transitions only. Both names are the Gateway API's.
 
-A proxy that is away for a moment keeps its verdict: it serves on with what it accepted.
+A proxy that is away for a moment keeps its verdict: it serves on with what it accepted. So does one that has gone to
+another replica. Who writes a verdict also writes that it has the proxy: that is how the others know.
 """
 
 import asyncio
@@ -15,13 +16,15 @@ from typing import Final
 
 import structlog
 
-from outrig.control.sessions import registration_key
+from outrig.control.proxies import entry_key, is_dataplane, registration_of
+from outrig.control.replicas import ALONE, Others
 from outrig.control.status import Clock, change_workload, utc_now
 from outrig.dialects.conditions import PROGRAMMED, Condition, condition_of, with_condition
 from outrig.dialects.core.event import event_key, event_time, warning_event
+from outrig.dialects.onboarding.connection import proxy_at, with_proxy
 from outrig.errors import Finding
 from outrig.kit.aio import jittered_backoff
-from outrig.resources import Resource
+from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId
 from outrig.store.protocol import Conflict, Store, Unavailable
 from outrig.xds.subscription import Rejection
@@ -37,11 +40,15 @@ _log = structlog.get_logger(__name__)
 class Verdicts:
     """Writes them down. Only the newest verdict of a kind on a proxy counts, so a slow store makes no queue.
 
-    `note` and `note_presence` are for the hub. `away`: seconds after which a proxy's absence is told.
+    `note` and `note_presence` are for the hub. `name`: this replica's. `away`: seconds after which a proxy's absence
+    is told.
     """
 
-    def __init__(self, store: Store, *, away: float = 30.0, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, store: Store, *, name: str = "", others: Others = ALONE, away: float = 30.0, clock: Clock = utc_now
+    ) -> None:
         self._store, self._away, self._clock = store, away, clock
+        self._name, self._others = name, others
         self._noted: dict[tuple[ProxyId, str], Condition] = {}
         self._absent: dict[ProxyId, asyncio.TimerHandle] = {}
         self._something = asyncio.Event()
@@ -89,25 +96,37 @@ class Verdicts:
                     await asyncio.sleep(next(delays))
 
     async def _write(self, proxy: ProxyId, condition: Condition) -> None:
-        namespace, _, name = proxy.partition("/")
-        now = self._clock()
-        stored = await change_workload(
-            self._store, registration_key(namespace, name), lambda resource: _with(resource, condition, now)
-        )
+        now, connected = self._clock(), condition.type == PROGRAMMED and condition.status is not None
+
+        def alter(resource: Resource) -> Resource:
+            said = _with(resource, condition, now)
+            return with_proxy(said, self._name) if connected else said
+
+        def applies(registration: Resource) -> bool:
+            """That a proxy is away is only true where no other replica has it."""
+            return condition.status is not None or not self._others.is_other(proxy_at(registration))
+
+        stored = await change_workload(self._store, registration_of(proxy), alter, only=applies)
         if stored and stored.entry and stored.changed and condition.status is (condition.type == PARTIALLY_INVALID):
             await self._tell(stored.entry, condition, now)
 
     async def _tell(self, about: Resource, condition: Condition, now: datetime) -> None:
         """An Event about the workload; the same problem again counts it up."""
-        key = event_key(about.key, condition.reason, condition.message)
+        subject = _as_entry(about.key)
+        key = event_key(subject, condition.reason, condition.message)
         async with self._store.transaction() as tx:
             before = await tx.get(key)
             if before is None:
                 told = {"reason": condition.reason, "message": condition.message}
-                await tx.create(Resource(key, body=warning_event(about.key, uid=about.uid, **told, now=now)))
+                await tx.create(Resource(key, body=warning_event(subject, uid=about.uid, **told, now=now)))
                 return
             again = {"count": int(before.body.get("count", 1)) + 1, "lastTimestamp": event_time(now)}
             await tx.update(replace(before, body={**before.body, **again}))
+
+
+def _as_entry(key: Key) -> Key:
+    """Events have a namespace. For a Dataplane it is the one that shows Dataplanes as WorkloadEntries."""
+    return entry_key(f"kuma-{key.mesh}", key.name) if is_dataplane(key) else key
 
 
 def _with(resource: Resource, condition: Condition, now: datetime) -> Resource:

@@ -5,15 +5,16 @@ is known of each workload is what its entry's status says, and what its proxy re
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Final, Protocol
 
 from outrig.compile import MeshIndex
-from outrig.control.status import entry_key
+from outrig.control.proxies import ENTRIES, REGISTRATION, entry_of, is_dataplane, kind_of, proxy_of, registration_of
 from outrig.dialects.conditions import AGENT_CONNECTED, PROGRAMMED, READY, condition_of
 from outrig.dialects.istio.registered_entry import GROUP_ANNOTATION
-from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY, is_registered
+from outrig.dialects.istio.workload_entry import is_registered
+from outrig.dialects.kuma.dataplane import UNREADY_PORTS
 from outrig.dialects.onboarding.registration import task_arn_of
-from outrig.dialects.onboarding.workload_auto_registration import WORKLOAD_AUTO_REGISTRATION
 from outrig.model import Import, WorkloadId
 from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId
@@ -35,7 +36,7 @@ from outrig.why import (
 )
 from outrig.xds.subscription import Rejection
 
-_ASKED_FOR: Final = Query(kinds=tuple((kind.group, kind.name) for kind in (WORKLOAD_ENTRY, WORKLOAD_AUTO_REGISTRATION)))
+_ASKED_FOR: Final = Query(kinds=(*ENTRIES, REGISTRATION))
 Refusals = Callable[[ProxyId], tuple[Rejection, ...]]
 
 
@@ -60,8 +61,7 @@ class Witness:
         name = asked.source.rpartition("/")[2]
         candidates = found.candidates(name, self._behind(name, found))
         chosen = choose(asked.source, candidates, namespace=asked.namespace)
-        namespace, _, entry = chosen.id.partition("/")
-        mesh = self._world.mesh_of(entry_key(namespace, entry))
+        mesh = self._world.mesh_of(entry_of(registration_of(ProxyId(chosen.id))))
         if chosen.id not in mesh.workloads:
             hint = "an entry needs an IP address; one that was made just now takes a moment"
             raise BadQuestion(f"source {asked.source!r}", f"{chosen.id} is no member of the mesh", hint)
@@ -71,11 +71,11 @@ class Witness:
     def _behind(self, name: str, of: Iterable[WorkloadId]) -> set[WorkloadId]:
         """The workloads behind the services of a name, in the namespaces that have workloads."""
         found: set[WorkloadId] = set()
-        for namespace in {id_.partition("/")[0] for id_ in of}:
-            mesh = self._world.mesh_of(entry_key(namespace, ""))
+        for entry in {replace(entry_of(registration_of(ProxyId(id_))), name="") for id_ in of}:
+            mesh, namespace = self._world.mesh_of(entry), entry.namespace or f"kuma-{entry.mesh}"
             for service in mesh.services_for(Import(namespace, "*")):
                 if service.origin.name == name:
-                    found |= {workload.id for workload in mesh.workloads_of(service)}
+                    found |= {workload.whole for workload in mesh.workloads_of(service)}
         return found
 
 
@@ -83,17 +83,26 @@ class _Observations(Mapping[WorkloadId, Observed]):
     """What entries, registrations and proxies say of workloads; read only where somebody looks."""
 
     def __init__(self, items: Sequence[Resource], refusals: Refusals) -> None:
-        self._entries = {_id(one): one for one in items if one.key.kind == WORKLOAD_ENTRY.name}
-        self._registrations = {_id(one): one for one in items if one.key.kind == WORKLOAD_AUTO_REGISTRATION.name}
+        self._entries = {_id(one): one for one in items if kind_of(one.key) in ENTRIES}
+        self._registrations = {_id(one): one for one in items if kind_of(one.key) == REGISTRATION}
         self._refusals = refusals
 
     def __getitem__(self, id_: WorkloadId) -> Observed:
+        if id_.count("/") > 2:  # an inbound of a Dataplane
+            return self._inbound(id_)
         entry = self._entries[id_]
-        if not is_registered(entry):
+        if not (is_dataplane(entry.key) or is_registered(entry)):
             return Observed()
         ready, agent, programmed = (_observation(entry, one) for one in (READY, AGENT_CONNECTED, PROGRAMMED))
         refused = tuple(Refusal(one.type_url, one.name, one.reason) for one in self._refusals(ProxyId(id_)))
         return Observed(ready, agent, programmed, refused, _group(entry), self._task(id_))
+
+    def _inbound(self, id_: WorkloadId) -> Observed:
+        whole, _, port = id_.rpartition("/")
+        observed = self[WorkloadId(whole)]
+        if int(port) not in self._entries[WorkloadId(whole)].status.get(UNREADY_PORTS, ()):
+            return observed
+        return replace(observed, ready=Observation(False, "Unhealthy", f"the probe of port {port} fails"))
 
     def __iter__(self) -> Iterator[WorkloadId]:
         return iter(self._entries)
@@ -124,4 +133,4 @@ def _observation(entry: Resource, type_: str) -> Observation | None:
 
 
 def _id(resource: Resource) -> WorkloadId:
-    return WorkloadId(f"{resource.key.namespace}/{resource.key.name}")
+    return WorkloadId(proxy_of(resource.key))

@@ -1,6 +1,6 @@
 """All meshes as every proxy should see them, kept up to date: the short cut from a change to what it reaches.
 
-In: changes of resources, and trust. Out: for each proxy really affected the names that differ, and snapshots. A change
+In: changes of resources. Out: for each proxy really affected the names that differ, and snapshots. A change
 walks the index to the views it may touch; a view that stays equal is not rendered; a piece that is known is not
 encoded; bytes that stay equal dirty nobody. Load assignments and trust bundles are shared and touch no view at all.
 """
@@ -13,7 +13,6 @@ from outrig.control.mesh_world import Marks, MeshWorld, differing
 from outrig.dialects.kind import Kind
 from outrig.envoy import Encodings
 from outrig.errors import Finding
-from outrig.model import Trust
 from outrig.resources import Key
 from outrig.snapshot import ProxyId, Snapshot, TypeUrl
 from outrig.store.protocol import Change, ChangeType
@@ -67,10 +66,6 @@ class World:
         """
         now = {c.resource.key: None if c.type is ChangeType.DELETED else c.resource for c in changes}
         return self._follow(self._index.apply(now))
-
-    def trust(self, trust: Trust) -> Dirty:
-        """Take in what a mesh trusts from now on, in place of what the same origin said before."""
-        return self._follow(self._index.apply({}, (trust,)))
 
     def proxies(self) -> list[ProxyId]:
         """The proxies that are there."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -41,17 +41,18 @@ class Readiness:
 
 
 class _Values(Collector):
-    def __init__(self, gauges: Gauges) -> None:
-        self._gauges = gauges
+    def __init__(self, gauges: Gauges, replica: str) -> None:
+        self._gauges, self._replica = gauges, replica
 
-    def collect(self) -> list[GaugeMetricFamily]:
-        return [GaugeMetricFamily(name, about, value=value()) for name, (about, value) in self._gauges.items()]
+    def collect(self) -> list[Metric]:
+        told = [GaugeMetricFamily(name, about, value=value()) for name, (about, value) in self._gauges.items()]
+        return [*told, InfoMetricFamily("outrig_replica", "Which replica this is.", value={"id": self._replica})]
 
 
-def diagnostics_app(*, is_ready: Callable[[], Awaitable[bool]], gauges: Gauges) -> Starlette:
-    """The application. Metrics are read when they are asked for; nothing is kept up to date in between."""
+def diagnostics_app(*, is_ready: Callable[[], Awaitable[bool]], gauges: Gauges, replica: str) -> Starlette:
+    """The application of that replica. Metrics are read when they are asked for; nothing is kept in between."""
     registry = CollectorRegistry()
-    registry.register(_Values(gauges))
+    registry.register(_Values(gauges, replica))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
 

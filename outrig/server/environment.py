@@ -10,12 +10,16 @@ from typing import Final
 import structlog
 
 from outrig.errors import did_you_mean
+from outrig.server.foreign import not_honoured, translated
 from outrig.server.settings import PREFIX, Settings
 
 ELSEWHERE: Final = frozenset(
     PREFIX + name
     for name in (
         "AGENT_DIR",
+        "API_ADDRESS",
+        "API_CA",
+        "API_TOKEN",
         "APP_WAIT_SECONDS",
         "DRAIN_SECONDS",
         "ENVOY",
@@ -26,9 +30,8 @@ ELSEWHERE: Final = frozenset(
         "READINESS_PORT",
     )
 )
-"""Settings of the agent and of `outrig local`."""
+"""Settings of the agent, of `outrig local` and of commands that ask the API."""
 
-_FOREIGN = ("KUMA_", "KMESH_")
 _log = structlog.get_logger(__name__)
 
 
@@ -39,10 +42,13 @@ def warn_of_unused(environment: Mapping[str, str]) -> None:
 
 
 def unused(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Such variables in the order of their names, each with what may have been meant. Values are not looked at."""
+    """Such variables, each with what may have been meant, or why it is not honoured."""
     known = {PREFIX + setting.name.upper() for setting in fields(Settings)}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known | ELSEWHERE:
             yield name, did_you_mean(name, known)
-        elif name.startswith(_FOREIGN):
-            yield name, "settings of Kuma and Kong Mesh are not read yet"
+    overruled = {given.variable: PREFIX + given.setting.upper() for given in translated(environment)}
+    for name in sorted(overruled):
+        if overruled[name] in environment:
+            yield name, f"{overruled[name]} is set too, and is stronger"
+    yield from not_honoured(environment)

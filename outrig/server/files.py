@@ -32,6 +32,14 @@ class BadDataDir(OutrigError):
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """A server certificate that was not made here (PEM), and the first name in it."""
+
+    pem: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class DataDir:
     """The data directory and the names in it."""
 
@@ -91,15 +99,19 @@ class DataDir:
         """The ports in use."""
         _write(self.path / "ports.json", json.dumps(ports, indent=2) + "\n", 0o644)
 
-    def write_kubeconfig(self, authorities: Authorities, *, server: str, now: datetime) -> None:
+    def write_kubeconfig(
+        self, authorities: Authorities, *, server: str, now: datetime, given: Given | None = None
+    ) -> None:
         """A kubeconfig of the administrator, by client certificate, for the API at that URL.
 
-        One that still serves is left as it is.
+        `given`: the certificate that the API serves with, if it is not one made here. One that still serves is left as
+        it is.
         """
-        if self.kubeconfig.exists() and _serves(self.kubeconfig, authorities, server, now):
+        root = given.pem if given else authorities.control.pem
+        if self.kubeconfig.exists() and _serves(self.kubeconfig, authorities, (root, server), now):
             return
         admin = authorities.issue_client("admin", group="outrig:admins", lifetime=ADMIN_LIFETIME)
-        _write(self.kubeconfig, kubeconfig(authorities.control.pem, admin, server), 0o600)
+        _write(self.kubeconfig, kubeconfig(root, admin, server, name=given.name if given else ""), 0o600)
 
     def read_admin_token(self) -> str:
         """The administrator's bearer token; empty if there is none. Raises BadDataDir."""
@@ -119,14 +131,31 @@ class DataDir:
         return self.path / "tls" / name
 
 
-def kubeconfig(root: str, user: KeyPair, server: str) -> str:
-    """A kubeconfig with one cluster, one user, one context, all called `outrig` or after the user."""
+def read_given(file: str) -> Given | None:
+    """The certificate in that file; None if no file is named. Raises BadDataDir."""
+    if not file:
+        return None
+    try:
+        pem = Path(file).expanduser().read_text(encoding="ascii")
+        leaf = x509.load_pem_x509_certificates(pem.encode())[0]
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound) as error:
+        problem = f"is no certificate with names: {error}"
+        raise BadDataDir(file, problem, "PEM, the server's own certificate first") from None
+    hosts = (*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress)))
+    return Given(pem, next(iter(hosts), ""))
+
+
+def kubeconfig(root: str, user: KeyPair, server: str, *, name: str = "") -> str:
+    """A kubeconfig with one cluster, one user, one context, all called `outrig` or after the user.
+
+    `name`: in the server's certificate, if it is not the URL's.
+    """
+    cluster = {"server": server, "certificate-authority-data": _base64(root)}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": "outrig", "cluster": {"server": server, "certificate-authority-data": _base64(root)}},
-        ],
+        "clusters": [{"name": "outrig", "cluster": {**cluster, **({"tls-server-name": name} if name else {})}}],
         "users": [
             {
                 "name": "admin",
@@ -143,8 +172,8 @@ def kubeconfig(root: str, user: KeyPair, server: str) -> str:
     return text
 
 
-def _serves(path: Path, authorities: Authorities, server: str, now: datetime) -> bool:
-    """Whether a kubeconfig reaches this control plane with a certificate that holds for a while yet."""
+def _serves(path: Path, authorities: Authorities, at: tuple[str, str], now: datetime) -> bool:
+    """Whether a kubeconfig reaches this control plane (root and URL) with a certificate that holds for a while yet."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
@@ -154,7 +183,7 @@ def _serves(path: Path, authorities: Authorities, server: str, now: datetime) ->
     except (OSError, ValueError, TypeError, KeyError, IndexError, yaml.YAMLError, InvalidSignature):
         return False
     lasts = certificate.not_valid_after_utc - now > ADMIN_LIFETIME / 12
-    return lasts and root == authorities.control.pem and cluster["server"] == server
+    return lasts and (root, cluster["server"]) == at
 
 
 def server_hosts(settings: Settings) -> tuple[str, ...]:

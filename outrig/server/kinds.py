@@ -2,8 +2,10 @@
 
 from typing import Final
 
-from outrig.dialects import core, istio, onboarding
-from outrig.dialects.kind import Kind
+from outrig.dialects import core, istio, kuma, onboarding
+from outrig.dialects.kind import Kind, no_facts
 
 KINDS: Final[tuple[Kind, ...]] = (*core.KINDS, *istio.KINDS, *onboarding.KINDS)
-FOLLOWED: Final = tuple((kind.group, kind.name) for kind in KINDS if kind is not core.EVENT)
+KUMA_KINDS: Final = kuma.KINDS
+TOLD: Final = (*KINDS, *(kind for kind in KUMA_KINDS if kind.compile is not no_facts), core.AUTHORITY)
+FOLLOWED: Final = tuple((kind.group, kind.name) for kind in TOLD if kind is not core.EVENT)

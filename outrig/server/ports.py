@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from starlette.types import ASGIApp
 
 from outrig.api.serving import Serving, Tls, serve
 from outrig.server.files import DataDir
-from outrig.server.settings import OFF, Settings
+from outrig.server.forms import OFF
+from outrig.server.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,23 @@ def ports_of(settings: Settings, apps: Apps, data: DataDir) -> list[Port]:
 
     Diagnostics come first: what is opened first is closed last, so they tell of the start and of the stop.
     """
+    agents, api = (_as_given(settings, made) for made in (data.agents_tls, data.api_tls))
     ports = [
         Port("diagnostics", apps.diagnostics, settings.diagnostics_bind, settings.diagnostics_port),
-        Port("agents", apps.agents, settings.bind, settings.agents_port, data.agents_tls),
-        Port("onboarding", apps.agents, settings.bind, settings.onboarding_port, data.agents_tls),
+        Port("agents", apps.agents, settings.bind, settings.agents_port, agents),
+        Port("onboarding", apps.agents, settings.bind, settings.onboarding_port, agents),
         Port("apiHttp", apps.api, "127.0.0.1", settings.api_http_port),
-        Port("apiHttps", apps.api, settings.api_bind, settings.api_https_port, data.api_tls),
+        Port("apiHttps", apps.api, settings.api_bind, settings.api_https_port, api),
     ]
     return [port for port in ports if port.number != OFF]
+
+
+def _as_given(settings: Settings, made: Tls) -> Tls:
+    """With the certificate of the settings, if they give one; who may call stays the same."""
+    if not settings.tls_cert_file:
+        return made
+    chain, key = (Path(file).expanduser() for file in (settings.tls_cert_file, settings.tls_key_file))
+    return replace(made, chain=chain, key=key)
 
 
 async def open_ports(ports: Sequence[Port], stack: AsyncExitStack) -> dict[str, Serving]:

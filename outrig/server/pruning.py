@@ -1,26 +1,37 @@
-"""Forgets what has expired: unused nonces, rows of certificates past their end, Events older than an hour."""
+"""Forgets what has expired: unused nonces, rows of certificates past their end, Events older than an hour.
+
+One replica at a time does it: the one on duty.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import structlog
 
 from outrig.dialects.core import EVENT
-from outrig.store.protocol import NotFound, Query, Store, Unavailable
+from outrig.store.protocol import Conflict, NotFound, Query, Store, Unavailable
 
 PERIOD = timedelta(minutes=5)
 EVENTS_LIVE = timedelta(hours=1)  # as in Kubernetes
 _log = structlog.get_logger(__name__)
 
 
-async def prune(store: Store) -> None:
-    """Do it every few minutes, for ever."""
+class Replicas(Protocol):
+    """This replica among the others."""
+
+    on_duty: bool
+
+
+async def prune(store: Store, replicas: Replicas, *, period: timedelta = PERIOD) -> None:
+    """Do it every few minutes, for ever, whenever this replica is on duty."""
     while True:
         try:
-            await prune_once(store, datetime.now(UTC))
-        except Unavailable as unavailable:
-            _log.warning("nothing pruned", reason=str(unavailable))
-        await asyncio.sleep(PERIOD.total_seconds())
+            if replicas.on_duty:
+                await prune_once(store, datetime.now(UTC))
+        except (Unavailable, Conflict) as error:
+            _log.warning("nothing pruned", reason=str(error))
+        await asyncio.sleep(period.total_seconds())
 
 
 async def prune_once(store: Store, now: datetime) -> None:

@@ -15,41 +15,60 @@ from typing import Final
 from starlette.applications import Starlette
 
 from outrig.admission.admission import Admission
+from outrig.admission.meshes import Meshes
 from outrig.api.agents.join import join_routes
 from outrig.api.agents.stream import AgentStream
+from outrig.api.callers import Authenticate
 from outrig.api.kube.app import kube_app
-from outrig.api.kube.callers import Authenticate
+from outrig.api.kuma.about import Installation
+from outrig.api.kuma.app import Parts, kuma_routes
 from outrig.api.operator.why import why_route
 from outrig.attest.attestor import open_attestor
 from outrig.attest.endings import open_endings
 from outrig.attest.tokens import TokenAttestor
 from outrig.ca.authorities import Authorities, open_authorities
-from outrig.control.bans import Bans
+from outrig.control.bans import Bans, NamespaceBans, Revocations
+from outrig.control.configurations import Configurations
 from outrig.control.doubts import Doubts
 from outrig.control.following import follow
 from outrig.control.hub import Hub
+from outrig.control.insights import Counters
 from outrig.control.reaper import Graces, Reaper
 from outrig.control.registry import Place, Registry
+from outrig.control.replicas import Replicas, present
 from outrig.control.sessions import Sessions
 from outrig.control.status import utc_now
 from outrig.control.verdicts import Verdicts
+from outrig.control.whereabouts import Whereabouts
+from outrig.control.withdrawals import Withdrawals
 from outrig.control.witness import Witness
 from outrig.control.world import World
 from outrig.kit.tasks import Loop, running
-from outrig.model import Trust
-from outrig.resources import Key
-from outrig.server.callers import authenticator
+from outrig.server.callers import authenticator, user_verifier
 from outrig.server.certificates import ServerCertificate
+from outrig.server.config_page import config_page
 from outrig.server.diagnostics import Gauges, Readiness, diagnostics_app
-from outrig.server.files import DataDir, api_url, server_hosts
-from outrig.server.first_start import write_defaults
+from outrig.server.files import DataDir, api_url, read_given, server_hosts
+from outrig.server.first_start import Defaults, write_defaults
 from outrig.server.issuers import read_issuers
-from outrig.server.kinds import FOLLOWED, KINDS
+from outrig.server.kinds import FOLLOWED, KINDS, KUMA_KINDS, TOLD
+from outrig.server.naming import replica_name
 from outrig.server.ports import Apps, open_ports, ports_of
 from outrig.server.pruning import prune
-from outrig.server.settings import Settings, admission_settings, attest_settings, ca_settings, xds_address
+from outrig.server.public_keys import token_settings
+from outrig.server.reissuing import Reissuing
+from outrig.server.settings import (
+    Settings,
+    admission_settings,
+    attest_settings,
+    ca_settings,
+    postgres_settings,
+    xds_address,
+)
+from outrig.server.warrants import TokenWarrants
+from outrig.store.opening import open_store
 from outrig.store.protocol import Query, Store
-from outrig.store.sqlite import open_sqlite
+from outrig.tokens.tokens import Tokens
 from outrig.xds.server import XdsServer
 
 READY: Final = "control plane ready"
@@ -60,6 +79,7 @@ class Plane:
     """The parts that run; what is served is made of them."""
 
     store: Store
+    replicas: Replicas
     authorities: Authorities
     certificate: ServerCertificate
     sessions: Sessions
@@ -68,6 +88,7 @@ class Plane:
     xds: XdsServer
     registry: Registry
     tokens: TokenAttestor
+    signed: Tokens
     loops: tuple[Loop, ...]
 
 
@@ -77,11 +98,15 @@ async def run(settings: Settings) -> None:
     data = DataDir(settings.data_dir)
     data.prepare()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_sqlite(data.database))
+        database = postgres_settings(settings)
+        store = await stack.enter_async_context(open_store(database or data.database))
         authorities = await open_authorities(store, ca_settings(settings))
-        await write_defaults(store)
+        signed = Tokens(token_settings(settings))
+        await write_defaults(store, _defaults(settings, signed), utc_now())
         data.write_roots(authorities)
-        plane = _plane(settings, store, authorities, ServerCertificate(authorities, data, server_hosts(settings)))
+        replicas = await stack.enter_async_context(present(store, replica_name(shared=database is not None)))
+        certificate = ServerCertificate(authorities, data, server_hosts(settings))
+        plane = _plane(settings, replicas, signed, store=store, authorities=authorities, certificate=certificate)
         await stack.enter_async_context(running(*plane.loops))
         await plane.hub.wait_ready()
         ports = {"xds": await plane.xds.wait_listening()}
@@ -92,7 +117,8 @@ async def run(settings: Settings) -> None:
         ports |= {name: serving.port for name, serving in servings.items()}
         data.write_ports(ports)
         if "apiHttps" in ports:
-            data.write_kubeconfig(authorities, server=api_url(settings, ports["apiHttps"]), now=datetime.now(UTC))
+            given, url = read_given(settings.tls_cert_file), api_url(settings, ports["apiHttps"])
+            data.write_kubeconfig(authorities, server=url, now=datetime.now(UTC), given=given)
         ready.serving = True
         print(READY, *_whereabouts(data, ports), sep="\n", flush=True)
         await stopping.wait()
@@ -103,19 +129,47 @@ def _whereabouts(data: DataDir, ports: Mapping[str, int]) -> tuple[str, str]:
     return f"  kubeconfig {data.kubeconfig}", f"  ports {listed}"
 
 
-def _plane(settings: Settings, store: Store, authorities: Authorities, certificate: ServerCertificate) -> Plane:
-    sessions, verdicts = Sessions(store, authorities), Verdicts(store)
-    reaper = Reaper(store, _graces(settings), tasks=open_endings(attest_settings(settings)))
-    world = _world(authorities)
+def _defaults(settings: Settings, signed: Tokens) -> Defaults:
+    meshes = Meshes(ca_settings(settings))
+    return Defaults(meshes, signed, mesh=not settings.skip_mesh_creation, admin_token=settings.admin_user_token)
+
+
+def _plane(
+    settings: Settings,
+    replicas: Replicas,
+    signed: Tokens,
+    *,
+    store: Store,
+    authorities: Authorities,
+    certificate: ServerCertificate,
+) -> Plane:
+    sessions, verdicts = Sessions(store, authorities), Verdicts(store, name=replicas.name, others=replicas)
+    endings = open_endings(attest_settings(settings))
+    reaper = Reaper(store, _graces(settings), tasks=endings, others=replicas)
+    world = World(TOLD)
     bursts, doubts = follow(store, Query(kinds=FOLLOWED)), Doubts(world, verdicts.note_findings)
     hub = Hub(world, bursts, on_verdict=verdicts.note, on_presence=verdicts.note_presence, on_dirty=doubts.look)
     address = xds_address(settings)
     xds = XdsServer(hub, certificate.credentials, identify=sessions.identify, address=address)
-    registry = Registry(store, hub, reaper=reaper, place=_place(settings), end_proxy=xds.end)
-    tokens = TokenAttestor(read_issuers(settings.jwt_issuers))
-    loops = (hub.run(), verdicts.run(), reaper.run(), registry.run(), prune(store), xds.run(), certificate.run())
-    joining = (tokens.run(utc_now), Bans(store, registry).run())
-    return Plane(store, authorities, certificate, sessions, world, hub, xds, registry, tokens, (*loops, *joining))
+    withdrawals = Withdrawals(hub, replicas)
+    place = Place(replicas.name, drain_bound=settings.drain_bound.total_seconds())
+    registry = Registry(store, withdrawals, reaper=reaper, place=place, end_proxy=xds.end)
+    whereabouts = Whereabouts(replicas, reaper, hub, is_here=registry.has)
+    replicas.listen(whereabouts.turned)
+    attending = registry.run(whereabouts.heard, withdrawals.heard)
+    tokens, reissuing = TokenAttestor(read_issuers(settings.jwt_issuers)), Reissuing(store, registry, utc_now)
+    loops = (hub.run(), verdicts.run(), reaper.run(), attending, withdrawals.run(), replicas.run(), xds.run())
+    rest = (
+        certificate.run(),
+        prune(store, replicas),
+        tokens.run(utc_now),
+        Bans(store, registry, NamespaceBans(), Revocations(TokenWarrants(store, signed)), others=replicas).run(),
+        reissuing.run(),
+        reissuing.sweep(),
+    )
+    return Plane(
+        store, replicas, authorities, certificate, sessions, world, hub, xds, registry, tokens, signed, (*loops, *rest)
+    )
 
 
 async def _apps(
@@ -125,20 +179,40 @@ async def _apps(
     stack.push_async_callback(attestor.close)
     known = admission_settings(settings, xds_port=xds_port)
     admission = Admission(
-        known, store=plane.store, attestor=attestor, tokens=plane.tokens, authorities=plane.authorities
+        known,
+        store=plane.store,
+        attestor=attestor,
+        tokens=plane.tokens,
+        authorities=plane.authorities,
+        dataplane_tokens=plane.signed,
     )
     agents = [*join_routes(admission), AgentStream(plane.registry, plane.sessions.identify).route()]
     return Apps(
         agents=Starlette(routes=agents),
-        api=_api(plane, authenticator(settings, data)),
-        diagnostics=diagnostics_app(is_ready=ready, gauges=_gauges(plane)),
+        api=_api(settings, plane, authenticator(settings, data, user_verifier(plane.store, plane.signed))),
+        diagnostics=diagnostics_app(is_ready=ready, gauges=_gauges(plane), replica=plane.replicas.name),
     )
 
 
-def _api(plane: Plane, authenticate: Authenticate) -> Starlette:
-    """What operators ask first: the rest of all paths is kubectl's."""
+def _api(settings: Settings, plane: Plane, authenticate: Authenticate) -> Starlette:
+    """What operators ask first, then Kuma's paths: the rest of all paths is kubectl's."""
     why = why_route(Witness(plane.store, plane.world, plane.hub.nacks), authenticate)
-    return Starlette(routes=[why, *kube_app(plane.store, KINDS, authenticate).routes])
+    parts = Parts(
+        store=plane.store,
+        kinds=KUMA_KINDS,
+        authenticate=authenticate,
+        keep_mesh=Meshes(ca_settings(settings)),
+        tokens=plane.signed,
+        counters=Counters(plane.hub),
+        inspector=Configurations(plane.world),
+        installation=_installation(settings, plane),
+    )
+    return Starlette(routes=[why, *kuma_routes(parts), *kube_app(plane.store, KINDS, authenticate).routes])
+
+
+def _installation(settings: Settings, plane: Plane) -> Installation:
+    shown = config_page(settings)
+    return Installation(socket.gethostname(), plane.replicas.name, plane.authorities.cluster_id, lambda: shown)
 
 
 def _gauges(plane: Plane) -> Gauges:
@@ -149,27 +223,18 @@ def _gauges(plane: Plane) -> Gauges:
             "xDS responses sent since the start.",
             lambda: float(plane.xds.statistics().responses),
         ),
+        "outrig_replicas": ("Replicas that live, this one included.", lambda: 1.0 + len(plane.replicas.others)),
+        "outrig_on_duty": ("Whether this replica has the duties of all.", lambda: float(plane.replicas.on_duty)),
         "outrig_store_revision": ("The state that proxies are given.", lambda: float(plane.hub.stamp)),
     }
 
 
-def _world(authorities: Authorities) -> World:
-    world = World(KINDS)
-    for mesh, domain in authorities.trust_domains.items():
-        origin = Key("outrig.internal", "Authority", "", "", f"mesh/{mesh}")
-        authority = authorities.mesh(mesh)
-        world.trust(Trust(origin, mesh, domain, (authority.pem,) if authority else ()))
-    return world
-
-
 def _graces(settings: Settings) -> Graces:
     return Graces(
-        disconnected=settings.disconnect_grace.total_seconds(), removed=settings.absence_grace.total_seconds()
+        disconnected=settings.disconnect_grace.total_seconds(),
+        removed=settings.absence_grace.total_seconds(),
+        deregistered=settings.dataplane_deregistration_delay.total_seconds(),
     )
-
-
-def _place(settings: Settings) -> Place:
-    return Place(instance=socket.gethostname(), drain_bound=settings.drain_bound.total_seconds())
 
 
 def _stop_requested() -> asyncio.Event:

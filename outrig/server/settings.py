@@ -1,11 +1,11 @@
 """The settings of the control plane: what they are, and where a value comes from.
 
-Defaults < file (`--config`, YAML) < environment (`OUTRIG_*`) < `--set NAME=VALUE`. A wrong value is refused with its
-source, the value and what was expected; an unknown name in the file or on the command line is refused too.
+Defaults < file (`--config`, YAML) < environment (`KUMA_*` and `KMESH_*`, as far as they mean something here) <
+environment (`OUTRIG_*`) < `--set NAME=VALUE`. A wrong value is refused with its source, the value and what was
+expected; an unknown name in the file or on the command line is refused too.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,15 +13,16 @@ from typing import Any
 
 import yaml
 
-from outrig.admission.settings import AdmissionSettings
+from outrig.admission.settings import AWS_IAM, DP_TOKEN, ZONE_TOKEN, AdmissionSettings
 from outrig.attest.settings import AttestSettings
-from outrig.ca.settings import SHORTEST, CaSettings
+from outrig.ca.settings import CaSettings
 from outrig.errors import OutrigError, did_you_mean
-from outrig.kit.durations import duration, in_words
+from outrig.kit.durations import in_words
+from outrig.server.foreign import translated
+from outrig.server.forms import FORMS, OFF, POSTGRES, SQLITE, Hidden
+from outrig.store.settings import PostgresSettings, TlsMode
 
 PREFIX = "OUTRIG_"
-OFF = -1  # a port that is not opened
-LONGEST = timedelta(days=3653)  # of a duration: beyond some size they cannot be added to a date
 
 
 class BadSetting(OutrigError):
@@ -96,23 +97,87 @@ class Settings:
     jwt_issuers: str = _setting(
         "", "file that lists the issuers whose tokens let hosts join that are no ECS tasks; empty: none", "file or none"
     )
+    store_type: str = _setting(
+        SQLITE, "`sqlite`: a file in the data directory; `postgres`: a database", "one of stores"
+    )
+    postgres_host: str = _setting("127.0.0.1", "name or address of the database", "host")
+    postgres_port: int = _setting(5432, "port of the database", "open port")
+    postgres_user: str = _setting("outrig", "user of the database", "word")
+    postgres_password: str = _setting(Hidden(), "password of that user; never shown", "secret")
+    postgres_db_name: str = _setting("outrig", "name of the database", "word")
+    postgres_tls_mode: str = _setting(
+        str(TlsMode.DISABLE),
+        "TLS towards the database: `disable`, `verifyNone`, `verifyCa` or `verifyFull`",
+        "tls mode",
+    )
+    postgres_tls_ca_path: str = _setting("", "file of the CA certificates that vouch for it", "file or none")
+    postgres_tls_cert_path: str = _setting("", "file of a client certificate for it", "file or none")
+    postgres_tls_key_path: str = _setting("", "file of that certificate's key", "file or none")
+    postgres_max_connections: int = _setting(10, "connections to it at a time, at most", "connections")
+    postgres_connection_timeout: timedelta = _setting(
+        timedelta(seconds=5), "at most this long a connection to it may take to open", "duration"
+    )
+    tls_cert_file: str = _setting(
+        "", "certificate (PEM) of the agents' ports and of the API, in place of one made here", "file or none"
+    )
+    tls_key_file: str = _setting("", "key (PEM) of that certificate", "file or none")
+    dp_authn: tuple[str, ...] = _setting(
+        (DP_TOKEN,),
+        "proofs that data planes may bring: `aws-iam`, `dpToken`; `none` asks for none",
+        "data plane proofs",
+    )
+    zone_authn: tuple[str, ...] = _setting(
+        (ZONE_TOKEN,), "proofs that zone proxies may bring: `aws-iam`, `zoneToken`; `none`", "zone proxy proofs"
+    )
+    dp_token_issuer: bool = _setting(True, "issue data plane tokens", "boolean")
+    zone_token_issuer: bool = _setting(True, "issue zone tokens", "boolean")
+    user_token_issuer: bool = _setting(True, "issue user tokens", "boolean")
+    dp_token_secrets: bool = _setting(True, "verify data plane tokens with the signing keys in the store", "boolean")
+    zone_token_secrets: bool = _setting(True, "verify zone tokens with the signing keys in the store", "boolean")
+    user_token_secrets: bool = _setting(True, "verify user tokens with the signing keys in the store", "boolean")
+    token_public_keys: str = _setting(
+        "", "file that lists public keys of tokens that are issued elsewhere; empty: none", "file or none"
+    )
+    admin_user_token: bool = _setting(
+        True, "make the GlobalSecret `admin-user-token` at the first start, as Kuma does", "boolean"
+    )
+    skip_mesh_creation: bool = _setting(False, "do not make the mesh `default` at the first start", "boolean")
+    dataplane_deregistration_delay: timedelta = _setting(
+        timedelta(seconds=10),
+        "an agent away for longer than this: the Dataplane that it brought is removed",
+        "duration",
+    )
 
 
 def load_settings(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> Settings:
     """The settings of all sources. Raises BadSetting."""
     values: dict[str, Any] = {}
-    for source, texts in (
-        (str(file), _read_file(file)),
-        ("environment", _from_environment(environment)),
-        ("--set", dict(flags)),
-    ):
-        values |= {name: _parse(f"{source}: {_shown(source, name)}", name, text) for name, text in texts.items()}
+    for name, text in _read_file(file).items():
+        values[name] = _parse(f"{file}: {name}", name, text)
+    for given in translated(environment):
+        values[given.setting] = _parse(f"environment: {given.variable}", given.setting, given.text)
+    for name, text in _from_environment(environment).items():
+        values[name] = _parse(f"environment: {PREFIX}{name.upper()}", name, text)
+    for name, text in flags.items():
+        values[name] = _parse(f"--set: {name}", name, text)
     settings = Settings(**values)
+    _check(settings)
     return replace(settings, data_dir=settings.data_dir.expanduser().absolute())
 
 
+def _check(settings: Settings) -> None:
+    """Settings that need each other."""
+    if AWS_IAM in (*settings.dp_authn, *settings.zone_authn) and not settings.aws_accounts:
+        problem = f"{AWS_IAM} lets in roles by their tags, and no account is authorised"
+        raise BadSetting("aws_accounts", problem, "set KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS or OUTRIG_AWS_ACCOUNTS")
+    if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
+        raise BadSetting("tls_cert_file", "comes with tls_key_file, and that with it", "set both or neither")
+
+
 def as_text(value: Any) -> str:
-    """A setting's value as it would be written."""
+    """A setting's value as it would be written, but for what is not to be shown."""
+    if isinstance(value, Hidden):
+        return "(hidden)" if value else ""
     if isinstance(value, timedelta):
         return in_words(value)
     if isinstance(value, tuple):
@@ -148,104 +213,16 @@ def _as_written(value: Any) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _shown(source: str, name: str) -> str:
-    return PREFIX + name.upper() if source == "environment" else name
-
-
 def _parse(place: str, name: str, text: str) -> Any:
     forms = {f.name: f.metadata["form"] for f in fields(Settings)}
     if name not in forms:
         raise BadSetting(place, "there is no such setting", did_you_mean(name, forms))
-    read, expected = _FORMS[forms[name]]
+    read, expected = FORMS[forms[name]]
     try:
         return read(text)
     except ValueError:
-        raise BadSetting(place, f"{text!r} is not {expected}") from None
-
-
-def _matching(pattern: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(text)
-        return text
-
-    return read
-
-
-def _list_of(read: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
-    return lambda text: tuple(read(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _read_path(text: str) -> Path:
-    if not text or "\0" in text:
-        raise ValueError(text)
-    return Path(text)
-
-
-def _read_port(text: str) -> int:
-    if text in ("off", "false"):  # YAML reads a bare `off` as false
-        return OFF
-    if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65535:
-        raise ValueError(text)
-    return int(text)
-
-
-def _read_open_port(text: str) -> int:
-    if text == "off":
-        raise ValueError(text)
-    return _read_port(text)
-
-
-def _read_boolean(text: str) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}
-    if text.lower() not in known:
-        raise ValueError(text)
-    return known[text.lower()]
-
-
-def _read_duration(text: str) -> timedelta:
-    if (value := duration(text)) > LONGEST:
-        raise ValueError(text)
-    return value
-
-
-def _read_lifetime(text: str) -> timedelta:
-    if (value := _read_duration(text)) < SHORTEST:
-        raise ValueError(text)
-    return value
-
-
-def _read_regions(text: str) -> tuple[str, ...]:
-    regions = _list_of(str)(text)
-    if regions:
-        from outrig.attest.regions import known_regions  # AWS's table is large: read only where it is asked for
-
-        known_regions(regions)
-    return regions
-
-
-_HOST = r"[A-Za-z0-9.:_-]+"
-_DURATION = "a duration such as `90s`, `15m` or `1h30m`, ten years at most"
-_FORMS: Mapping[str, tuple[Callable[[str], Any], str]] = {
-    "path": (_read_path, "a path"),
-    "file or none": (_matching(r"[^\0]*"), "the path of a file"),
-    "port": (_read_port, "a port: 0 (any free one) to 65535, or `off`"),
-    "open port": (_read_open_port, "a port: 0 (any free one) to 65535"),
-    "count": (lambda text: int(_matching("[1-9][0-9]{0,8}")(text)), "a whole number, 1 or more"),
-    "boolean": (_read_boolean, "`true` or `false`"),
-    "duration": (_read_duration, _DURATION),
-    "lifetime": (_read_lifetime, f"{_DURATION} and a minute at least"),
-    "host": (_matching(_HOST), "a host's name or address"),
-    "host or none": (_matching(f"({_HOST})?"), "a host's name or address"),
-    "hosts": (_list_of(_matching(_HOST)), "a list of hosts' names and addresses, separated by commas"),
-    "accounts": (_list_of(_matching(r"[0-9]{12}")), "a list of AWS account ids (12 digits), separated by commas"),
-    "regions": (_read_regions, "a list of AWS regions, separated by commas"),
-    "url": (_matching(r"(https?://[^\s/]+/?)?"), "an `http://` or `https://` URL without a path"),
-    "domain": (
-        _matching(r"[a-z0-9]([a-z0-9.-]{0,253}[a-z0-9])?"),
-        "a trust domain: lower-case letters, digits, dots and dashes",
-    ),
-}
+        said = "what it is set to" if read is Hidden else repr(text)
+        raise BadSetting(place, f"{said} is not {expected}") from None
 
 
 def ca_settings(settings: Settings) -> CaSettings:
@@ -253,7 +230,7 @@ def ca_settings(settings: Settings) -> CaSettings:
     return CaSettings(
         workload_lifetime=settings.certificate_lifetime,
         control_lifetime=settings.certificate_lifetime,
-        trust_domains={"default": settings.trust_domain},
+        trust_domain=settings.trust_domain,
     )
 
 
@@ -265,6 +242,29 @@ def attest_settings(settings: Settings) -> AttestSettings:
         strict_trust=settings.strict_role_trust,
         aws_endpoint_url=settings.aws_endpoint_url,
     )
+
+
+def postgres_settings(settings: Settings) -> PostgresSettings | None:
+    """How the database is reached; None: the store is a file."""
+    if settings.store_type != POSTGRES:
+        return None
+    return PostgresSettings(
+        host=settings.postgres_host,
+        port=settings.postgres_port,
+        user=settings.postgres_user,
+        password=str(settings.postgres_password),
+        database=settings.postgres_db_name,
+        tls_mode=TlsMode(settings.postgres_tls_mode),
+        tls_ca=_path(settings.postgres_tls_ca_path),
+        tls_cert=_path(settings.postgres_tls_cert_path),
+        tls_key=_path(settings.postgres_tls_key_path),
+        max_connections=settings.postgres_max_connections,
+        connection_timeout=settings.postgres_connection_timeout.total_seconds(),
+    )
+
+
+def _path(text: str) -> Path | None:
+    return Path(text).expanduser() if text else None
 
 
 def xds_address(settings: Settings) -> str:
@@ -285,4 +285,6 @@ def admission_settings(settings: Settings, *, xds_port: int) -> AdmissionSetting
         rate=float(settings.join_rate),
         burst=settings.join_burst,
         require_peer_address=settings.require_peer_address,
+        dataplane_proofs=frozenset(settings.dp_authn),
+        zone_proofs=frozenset(settings.zone_authn),
     )

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from outrig.api.callers import ADMINS, VIEWERS, Authenticator, Caller, Role
 from outrig.api.kube.app import kube_app
-from outrig.api.kube.callers import ADMINS, VIEWERS, Authenticator, Caller, Role
 from outrig.api.serving import Serving, Tls, serve
 from outrig.ca.authorities import Authorities, KeyPair, open_authorities
 from outrig.dialects import core, istio, onboarding

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from outrig.control.sessions import registration_key
-from outrig.control.status import entry_key
+from outrig.control.proxies import entry_key, registration_key
 from outrig.dialects.conditions import Condition, condition_of
 from outrig.resources import Key, Owner, Resource
 from outrig.snapshot import ProxyId

@@ -39,6 +39,7 @@ from outrig.store.cascade import delete_with_dependents
 from outrig.store.memory import MemoryStore
 from outrig.store.protocol import Query, Unavailable
 from outrig.wire.join import AwsProof, EcsTask, HostAddress, JoinRequest, JoinResponse
+from tests.mesh_keeping import make_authority
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GROUP = Key("networking.istio.io", "WorkloadGroup", "", "bookinfo", "ratings")
@@ -145,6 +146,7 @@ EVERY: dict[str, Any] = {"workloadGroupSelector": {}}
 async def open_scene(store: MemoryStore, **settings: Any) -> Scene:
     scenes: list[Scene] = []
     authorities = await open_authorities(store, clock=lambda: scenes[0].now if scenes else NOW)
+    await make_authority(store, now=NOW)
     attestor = Attestor(verified(1))
     limits = AdmissionSettings(xds_port=5679, **settings)
     admission = Admission(limits, store=store, attestor=attestor, tokens=TokenAttestor(()), authorities=authorities)
@@ -226,6 +228,17 @@ async def test_a_deleted_group_takes_registration_and_entry_along_and_a_new_one_
     await scene.put(group())
     await scene.join(running)
     assert len(await scene.found("WorkloadEntry")) == 1
+
+
+async def test_a_task_gets_its_identity_from_the_mesh_of_its_namespace(scene: Scene) -> None:
+    await scene.put(Resource(NAMESPACE, labels={"kuma.io/mesh": "payments"}))
+    with pytest.raises(GroupUnknown, match="mesh 'payments', which does not exist"):
+        await scene.join(csr())
+    mesh = await make_authority(scene.store, "payments", now=NOW)
+    told = await scene.join(csr())
+    assert subject(told.workload_chain) == "spiffe://payments/ns/bookinfo/sa/bookinfo-ratings"
+    leaf = x509.load_pem_x509_certificate(told.workload_chain.encode())
+    leaf.verify_directly_issued_by(mesh.authority.certificate)
 
 
 BANS = ("123456789012", "123456789012/ratings-task", f"arn:aws:ecs:us-east-1:123456789012:task/bookinfo/{1:032x}")

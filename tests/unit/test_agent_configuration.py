@@ -113,7 +113,7 @@ def test_flags_win_over_the_environment(tmp_path: Path) -> None:
         onboarding_config=str(file), root_certs=str(roots), agent_config=str(agent), directory="/d", envoy="/e"
     )
     setup = read_setup(flags, {**environment, "OUTRIG_AGENT_DIR": "/other", "OUTRIG_ENVOY": "/other"})
-    assert (setup.onboarding.namespace, setup.directory, setup.envoy) == ("bookinfo", "/d", "/e")
+    assert (str(setup.seat), setup.directory, setup.envoy) == ("bookinfo/ratings", "/d", "/e")
 
 
 @pytest.mark.parametrize(

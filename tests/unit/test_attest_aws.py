@@ -19,6 +19,8 @@ from outrig.attest.roles import Roles
 from outrig.attest.settings import AttestSettings
 from outrig.wire.proof import sts_host
 
+pytestmark = pytest.mark.slow
+
 CALLER = Caller("aws", "123456789012", "orders", "AROAEXAMPLEEXAMPLE", "3a151358f03a4e32bf8cd401c1c74653")
 
 

@@ -1,13 +1,15 @@
 """Bans: whom a name shuts out, what is said of names that can mean nobody, and what becomes of those who are there."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from outrig.control.bans import Bans
-from outrig.control.sessions import registration_key
-from outrig.control.status import entry_key
+from outrig.control.bans import Bans, NamespaceBans
+from outrig.control.proxies import dataplane_key, entry_key, registration_key
 from outrig.dialects.bans import BANNED, banned_in
+from outrig.dialects.kuma.joined import Holder
+from outrig.dialects.onboarding.connection import with_agent
 from outrig.dialects.onboarding.decision import AwsTask, Caller, TokenHolder
 from outrig.dialects.onboarding.names import caller_of, names_of
 from outrig.dialects.onboarding.registration import AgentReport, registration
@@ -15,7 +17,7 @@ from outrig.kit.tasks import running
 from outrig.resources import Key, Owner, Resource
 from outrig.store.memory import MemoryStore
 from outrig.wire.stream import Ban
-from tests.unit.control_making import wait_resource
+from tests.unit.control_making import SOON, wait_resource
 from tests.unit.dialect_making import resource, said
 
 TASK = AwsTask(
@@ -23,6 +25,8 @@ TASK = AwsTask(
 )
 HOST = TokenHolder("https://a.b", "corp", "host 1", {"team": "books"})
 ARN = "arn:aws:ecs:us-east-1:123456789012:task/bookinfo/3a151358f03a4e32bf8cd401c1c74653"
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+KV = {"networking": {"address": "10.0.0.5"}}
 AGENT = AgentReport("0.1", "1.36.2", addresses=(("10.0.0.5", "VPC"),))
 SHOP = Key("", "Namespace", "", "", "shop")
 
@@ -105,7 +109,7 @@ async def test_who_is_banned_is_told_and_goes_with_its_entry_and_others_stay(ear
     if early:
         async with store.transaction() as tx:
             await tx.update(bans)
-    async with running(Bans(store, agents).run()):
+    async with running(Bans(store, agents, NamespaceBans()).run()):
         if not early:
             async with store.transaction() as tx:
                 await tx.update(bans)
@@ -119,3 +123,58 @@ async def test_who_is_banned_is_told_and_goes_with_its_entry_and_others_stay(ear
         ]
     )
     assert await store.get(entry_key("shop", other.name)) is not None
+
+
+def dataplane(name: str, holder: Holder, *, came: bool = True) -> Resource:
+    return Resource(dataplane_key("default", name), body=KV, annotations=holder.annotations(came=came))
+
+
+async def stored(store: MemoryStore, *resources: Resource) -> list[Resource]:
+    async with store.transaction() as tx:
+        return [await tx.create(resource) for resource in resources]
+
+
+async def test_a_ban_on_the_namespace_of_a_mesh_reaches_its_dataplanes() -> None:
+    store, agents = MemoryStore(), Agents()
+    role = "123456789012/kv-task"
+    banned = await stored(store, dataplane("db", Holder(ARN)), dataplane("kv", Holder("x", account=role)))
+    (other,) = await stored(store, dataplane("web", Holder(f"{ARN[:-1]}4", account=f"{role}-2")))
+    await stored(store, replace(namespace(ARN, role), key=Key("", "Namespace", "", "", "kuma-default")))
+    async with running(Bans(store, agents, NamespaceBans()).run()):
+        for gone in banned:
+            await wait_resource(store, gone.key, lambda found: found is None)
+    where = "is banned from namespace kuma-default"
+    assert agents.told == [f"db: {ARN} {where}", f"kv: {role} {where}"]
+    assert await store.get(other.key) is not None
+
+
+class Neighbour:
+    """Another replica that lives."""
+
+    def is_other(self, name: str) -> bool:
+        return name == "b"
+
+    def is_steady(self, _seconds: float) -> bool:
+        return True
+
+
+async def test_an_agent_of_another_replica_is_left_to_it_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told there, before its registration goes; and goes in any case."""
+    monkeypatch.setattr("outrig.control.bans.LOOKED_AGAIN", SOON)
+    store, agents = MemoryStore(), Absent()
+    (theirs,) = await stored(store, with_agent(dataplane("kv", Holder(ARN)), control_plane="b", now=NOW))
+    (ours,) = await stored(store, dataplane("web", Holder(ARN)))
+    await stored(store, replace(namespace(ARN), key=Key("", "Namespace", "", "", "kuma-default")))
+    async with running(Bans(store, agents, NamespaceBans(), others=Neighbour()).run()):
+        await wait_resource(store, theirs.key, lambda found: found is None)
+    assert await store.get(ours.key) is None
+    assert agents.told == ["kv", "web", "kv"]
+
+
+class Absent(Agents):
+    """None of the agents is connected here."""
+
+    def ban(self, registration: Key, message: Ban) -> bool:
+        assert message.reason
+        self.told.append(registration.name)
+        return False

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from outrig.api.bodies import MAX_BYTES
+from outrig.api.callers import ADMINS, Authenticator, Caller, Role
 from outrig.api.kube.app import kube_app
-from outrig.api.kube.bodies import MAX_BYTES
-from outrig.api.kube.callers import ADMINS, Authenticator, Caller, Role
 from outrig.api.serving import serve
 from outrig.dialects import core, istio, onboarding
 from outrig.resources import Key, Owner, Resource

@@ -15,7 +15,7 @@ from outrig.api.kube.forms import negotiate
 from outrig.api.kube.metadata import name_problems, parse_metadata
 from outrig.api.kube.protobuf import MAGIC, MEDIA_TYPE, from_protobuf
 from outrig.api.kube.selectors import parse_selection
-from outrig.api.kube.statuses import ApiError
+from outrig.api.refusals import ApiError
 from outrig.dialects.core import EVENT, SERVICE
 from outrig.resources import Key, Resource
 

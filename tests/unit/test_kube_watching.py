@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from outrig.api.callers import Authenticator
 from outrig.api.kube.app import kube_app
-from outrig.api.kube.callers import Authenticator
 from outrig.api.serving import serve
 from outrig.dialects import core
 from outrig.resources import Key, Resource

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from outrig.control.connections import Connection
 from outrig.control.following import follow
 from outrig.control.hub import Hub
+from outrig.control.proxies import entry_key
 from outrig.control.reaper import Graces, Reaper, TaskStates
-from outrig.control.registry import Connection, Place, Registry
-from outrig.control.status import entry_key
+from outrig.control.registry import Place, Registry
+from outrig.control.replicas import present
+from outrig.control.whereabouts import Whereabouts
 from outrig.control.world import World
 from outrig.dialects.conditions import AGENT_CONNECTED, READY, condition_of
 from outrig.errors import OutrigError
@@ -24,7 +27,7 @@ from outrig.wire.stream import Ban, Bye, Message, Rejoin, Report, Welcome, Withd
 from outrig.xds.session import Session
 from tests.unit.control_making import BOUND, LONG, SOON, delete, register, running, wait_condition, wait_resource
 
-PATIENT = Graces(disconnected=LONG, removed=LONG, restarted=LONG)
+PATIENT = Graces(noticed=SOON, disconnected=LONG, removed=LONG, restarted=LONG)
 ENTRY = entry_key("shop", "web")
 
 
@@ -42,12 +45,15 @@ async def control_plane(
     store: MemoryStore, graces: Graces = PATIENT, *, tasks: TaskStates | None = None
 ) -> AsyncIterator[Plane]:
     ended: asyncio.Queue[ProxyId] = asyncio.Queue()
-    hub, reaper = Hub(World(()), follow(store, Query())), Reaper(store, graces, tasks=tasks)
-    registry = Registry(
-        store, hub, reaper=reaper, place=Place("cp-1", BOUND), end_proxy=lambda proxy, _why: ended.put_nowait(proxy)
-    )
-    async with running(hub.run(), reaper.run(), registry.run()):
-        yield Plane(store, registry, ended)
+    async with present(store, "cp-1") as replicas:
+        hub, reaper = Hub(World(()), follow(store, Query())), Reaper(store, graces, tasks=tasks, others=replicas)
+        registry = Registry(
+            store, hub, reaper=reaper, place=Place("cp-1", BOUND), end_proxy=lambda proxy, _why: ended.put_nowait(proxy)
+        )
+        whereabouts = Whereabouts(replicas, reaper, hub, is_here=registry.has)
+        replicas.listen(whereabouts.turned)
+        async with running(hub.run(), reaper.run(), registry.run(whereabouts.heard), replicas.run()):
+            yield Plane(store, registry, ended)
 
 
 @pytest.fixture
@@ -93,7 +99,7 @@ async def test_a_report_becomes_the_entrys_readiness(store: MemoryStore, state: 
 
 async def test_registration_and_entry_say_the_same_of_agent_and_readiness(store: MemoryStore) -> None:
     session = await register(store)
-    graces = Graces(disconnected=SOON, removed=LONG, restarted=LONG)
+    graces = Graces(noticed=SOON, disconnected=SOON, removed=LONG, restarted=LONG)
     async with control_plane(store, graces) as plane:
         async with plane.registry.attended(session) as connection:
             await connection.report(Report("unhealthy", "GET /: status 500"))
@@ -137,7 +143,7 @@ async def test_a_state_there_is_not_is_refused_and_changes_nothing(store: Memory
         assert await revision_of(store, session) == before
 
 
-async def test_a_lost_agent_is_shown_at_once_and_its_workload_stays_ready_within_the_grace(store: MemoryStore) -> None:
+async def test_a_lost_agent_is_shown_and_its_workload_stays_ready_within_the_grace(store: MemoryStore) -> None:
     session = await register(store)
     async with control_plane(store) as plane:
         async with plane.registry.attended(session) as connection:
@@ -151,7 +157,7 @@ async def test_a_lost_agent_is_shown_at_once_and_its_workload_stays_ready_within
 
 async def test_after_the_short_grace_the_workload_is_not_ready(store: MemoryStore) -> None:
     session = await register(store)
-    async with control_plane(store, Graces(disconnected=SOON, removed=LONG, restarted=LONG)) as plane:
+    async with control_plane(store, Graces(noticed=SOON, disconnected=SOON, removed=LONG, restarted=LONG)) as plane:
         async with plane.registry.attended(session) as connection:
             await connection.report(Report("ready"))
         await wait_condition(store, ENTRY, READY, "Disconnected")
@@ -162,7 +168,7 @@ async def test_after_the_short_grace_the_workload_is_not_ready(store: MemoryStor
 
 async def test_after_the_long_grace_registration_and_entry_are_removed(store: MemoryStore) -> None:
     session = await register(store)
-    async with control_plane(store, Graces(disconnected=LONG, removed=SOON, restarted=LONG)) as plane:
+    async with control_plane(store, Graces(noticed=SOON, disconnected=LONG, removed=SOON, restarted=LONG)) as plane:
         async with plane.registry.attended(session):
             pass
         await wait_resource(store, session.registration, lambda found: found is None)
@@ -172,7 +178,7 @@ async def test_after_the_long_grace_registration_and_entry_are_removed(store: Me
 async def test_an_agent_that_is_back_in_time_keeps_everything(store: MemoryStore) -> None:
     """Its graces are over by the time another registration's, begun later, have removed that one."""
     session, other = await register(store), await register(store, "other")
-    async with control_plane(store, Graces(disconnected=SOON, removed=SOON, restarted=LONG)) as plane:
+    async with control_plane(store, Graces(noticed=SOON, disconnected=SOON, removed=SOON, restarted=LONG)) as plane:
         async with plane.registry.attended(session) as connection:
             await connection.report(Report("ready"))
         async with plane.registry.attended(session):
@@ -190,7 +196,7 @@ async def test_a_restart_withdraws_nobody_who_comes_back(store: MemoryStore) -> 
         await connection.report(Report("ready"))
         connection.goodbye("restarting")
     before = await revision_of(store, session)
-    graces = Graces(disconnected=LONG, removed=LONG, restarted=SOON)
+    graces = Graces(noticed=SOON, disconnected=LONG, removed=LONG, restarted=SOON)
     async with control_plane(store, graces) as plane, plane.registry.attended(session):
         await wait_condition(store, entry_key("shop", "other"), READY, "Disconnected")
         assert await revision_of(store, session) == before
@@ -199,7 +205,7 @@ async def test_a_restart_withdraws_nobody_who_comes_back(store: MemoryStore) -> 
 
 async def test_whoever_does_not_come_back_after_a_restart_is_removed_in_the_end(store: MemoryStore) -> None:
     session = await register(store)
-    async with control_plane(store, Graces(disconnected=LONG, removed=SOON, restarted=SOON)):
+    async with control_plane(store, Graces(noticed=SOON, disconnected=LONG, removed=SOON, restarted=SOON)):
         await wait_resource(store, session.registration, lambda found: found is None)
         assert await store.get(ENTRY) is None
 
@@ -333,7 +339,7 @@ async def test_an_agent_whose_task_runs_or_is_not_known_keeps_its_grace(
     store: MemoryStore, answer: bool | OutrigError
 ) -> None:
     session, tasks = await register_task(store), Tasks(stopped=answer)
-    graces = Graces(disconnected=SOON, removed=LONG, restarted=LONG)
+    graces = Graces(noticed=SOON, disconnected=SOON, removed=LONG, restarted=LONG)
     async with control_plane(store, graces, tasks=tasks) as plane:
         for _ in range(2):  # the second time shows that the first answer ended neither grace nor asking
             async with plane.registry.attended(session) as connection:
@@ -346,7 +352,9 @@ async def test_an_agent_whose_task_runs_or_is_not_known_keeps_its_grace(
 
 async def test_a_task_that_stops_within_the_first_grace_gets_no_second_one(store: MemoryStore) -> None:
     session, tasks = await register_task(store), Tasks(stopped=False)
-    async with control_plane(store, Graces(disconnected=1.0, removed=LONG, restarted=LONG), tasks=tasks) as plane:
+    async with control_plane(
+        store, Graces(noticed=SOON, disconnected=1.0, removed=LONG, restarted=LONG), tasks=tasks
+    ) as plane:
         async with plane.registry.attended(session):
             pass
         async with asyncio.timeout(BOUND):
@@ -380,7 +388,7 @@ async def test_an_old_session_does_not_stand_for_a_registration_made_anew(store:
         await tx.delete(old.registration)
         await tx.delete(ENTRY)
     new = await register(store)
-    graces = Graces(disconnected=SOON, removed=SOON, restarted=LONG)
+    graces = Graces(noticed=SOON, disconnected=SOON, removed=SOON, restarted=LONG)
     async with control_plane(store, graces) as plane, plane.registry.attended(new) as mine:
         assert await next_message(mine) == Welcome("cp-1")
         async with plane.registry.attended(old) as stale:

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from outrig.api.serving import serve
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.ca.authority import key_pem
+from outrig.ca.names import ControlName
 from outrig.ca.settings import CaSettings
 from outrig.server.certificates import SHORTEST_WAIT, ServerCertificate
 from outrig.server.diagnostics import diagnostics_app
@@ -103,7 +104,7 @@ async def never() -> bool:
 async def test_it_is_renewed_at_half_of_its_life_and_a_connection_from_before_lives_on(
     renewing: Renewing, now: list[datetime]
 ) -> None:
-    app = diagnostics_app(is_ready=never, gauges={})
+    app = diagnostics_app(is_ready=never, gauges={}, replica="a")
     context = trusting(renewing.authorities)
     async with serve(app, host="127.0.0.1", port=0, tls=renewing.data.agents_tls) as serving:
         renewing.certificate.tell([serving.reload])
@@ -125,7 +126,8 @@ async def test_xds_serves_the_new_one_too(renewing: Renewing, tmp_path: Path) ->
     context = trusting(renewing.authorities)
     context.set_alpn_protocols(["h2"])
     key = ec.generate_private_key(ec.SECP256R1())
-    issued = renewing.authorities.issue_control(key.public_key(), namespace="n", registration="r", uid="u")
+    name = ControlName(renewing.authorities.cluster_id, "n", "r", "u")
+    issued = renewing.authorities.issue_control(key.public_key(), name)
     (tmp_path / "proxy.pem").write_text(issued.chain + key_pem(key))
     context.load_cert_chain(tmp_path / "proxy.pem")
     server = grpc.aio.server()

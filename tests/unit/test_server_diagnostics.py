@@ -37,7 +37,7 @@ async def get(app: Starlette, path: str) -> httpx.Response:
 
 async def test_it_is_ready_when_all_serves_and_until_it_is_asked_to_stop() -> None:
     ready = Readiness(MemoryStore(), asyncio.Event())
-    app = diagnostics_app(is_ready=ready, gauges={})
+    app = diagnostics_app(is_ready=ready, gauges={}, replica="a")
     assert (await get(app, "/ready")).status_code == 503
     ready.serving = True
     assert (await get(app, "/ready")).status_code == 200
@@ -49,15 +49,14 @@ async def test_it_is_ready_when_all_serves_and_until_it_is_asked_to_stop() -> No
 async def test_it_is_not_ready_while_the_store_cannot_be_read() -> None:
     for store in (LostStore(hangs=False), LostStore(hangs=True)):
         ready = Readiness(store, asyncio.Event(), serving=True, store_seconds=0.01)
-        answer = await get(diagnostics_app(is_ready=ready, gauges={}), "/ready")
+        answer = await get(diagnostics_app(is_ready=ready, gauges={}, replica="a"), "/ready")
         assert answer.status_code == 503
 
 
 async def test_metrics_are_read_when_they_are_asked_for() -> None:
     values = [1.0]
-    app = diagnostics_app(
-        is_ready=Readiness(MemoryStore(), asyncio.Event()), gauges={"outrig_x": ("What it says.", lambda: values[0])}
-    )
+    gauges = {"outrig_x": ("What it says.", lambda: values[0])}
+    app = diagnostics_app(is_ready=Readiness(MemoryStore(), asyncio.Event()), gauges=gauges, replica="host-1f2e")
     for value in (1.0, 2.5):
         values[0] = value
         answer = await get(app, "/metrics")
@@ -65,6 +64,7 @@ async def test_metrics_are_read_when_they_are_asked_for() -> None:
         assert families["outrig_x"].documentation == "What it says."
         assert [sample.value for sample in families["outrig_x"].samples] == [value]
         assert "process_resident_memory_bytes" in families
+        assert families["outrig_replica_info"].samples[0].labels == {"id": "host-1f2e"}
 
 
 async def test_ports_are_opened_as_set_and_plain_http_stays_on_loopback(tmp_path: Path) -> None:

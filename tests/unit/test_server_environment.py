@@ -3,12 +3,43 @@
 import re
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from outrig.server.environment import ELSEWHERE, unused, warn_of_unused
+from outrig.server.foreign import HONOURED, IGNORED
 from outrig.server.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parent.parent.parent
+SAMPLE = (
+    "KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS",
+    "KMESH_LICENSE_PATH",
+    "KMESH_MULTIZONE_ZONE_KDS_AUTH_CP_TOKEN_PATH",
+    "KMESH_RUNTIME_AWS_ROUTE53_ENABLED",
+    "KMESH_RUNTIME_AWS_ROUTE53_HOSTED_ZONE_ID",
+    "KUMA_DEFAULTS_SKIP_HOSTNAME_GENERATORS",
+    "KUMA_DNS_SERVER_CIDR",
+    "KUMA_DNS_SERVER_DOMAIN",
+    "KUMA_DNS_SERVER_SERVICE_VIP_PORT",
+    "KUMA_DP_SERVER_AUTHN_DP_PROXY_TYPE",
+    "KUMA_DP_SERVER_AUTHN_ENABLE_RELOADABLE_TOKENS",
+    "KUMA_DP_SERVER_AUTHN_ZONE_PROXY_TYPE",
+    "KUMA_EXPERIMENTAL_KDS_DELTA_ENABLED",
+    "KUMA_GENERAL_TLS_CERT_FILE",
+    "KUMA_GENERAL_TLS_KEY_FILE",
+    "KUMA_IPAM_MESH_SERVICE_CIDR",
+    "KUMA_MODE",
+    "KUMA_MULTIZONE_ZONE_GLOBAL_ADDRESS",
+    "KUMA_MULTIZONE_ZONE_KDS_TLS_SKIP_VERIFY",
+    "KUMA_MULTIZONE_ZONE_NAME",
+    "KUMA_STORE_POSTGRES_DB_NAME",
+    "KUMA_STORE_POSTGRES_HOST",
+    "KUMA_STORE_POSTGRES_PASSWORD",
+    "KUMA_STORE_POSTGRES_PORT",
+    "KUMA_STORE_POSTGRES_TLS_MODE",
+    "KUMA_STORE_POSTGRES_USER",
+    "KUMA_STORE_TYPE",
+)
 
 
 def test_a_misspelt_setting_is_pointed_out_with_the_nearest_one() -> None:
@@ -20,10 +51,42 @@ def test_a_misspelt_setting_is_pointed_out_with_the_nearest_one() -> None:
     assert "secret" not in str(logs)
 
 
-def test_settings_of_kuma_are_said_not_to_be_used() -> None:
-    found = dict(unused({"KUMA_MODE": "zone", "KMESH_LICENSE_PATH": "/x", "KUMAX": ""}))
-    assert found.keys() == {"KUMA_MODE", "KMESH_LICENSE_PATH"}
-    assert all("not read yet" in hint for hint in found.values())
+def test_each_setting_of_kuma_that_is_not_honoured_is_named_with_the_reason() -> None:
+    environment = {
+        "KUMA_MODE": "zone",
+        "KMESH_LICENSE_PATH": "/x",
+        "KUMA_DNS_SERVER_DOMAIN": "mesh.local",
+        "KUMA_NO_SUCH_THING": "",
+        "KUMA_STORE_TYPE": "postgres",
+        "KUMAX": "",
+    }
+    assert dict(unused(environment)) == {
+        "KUMA_MODE": "there is one control plane, of one zone",
+        "KMESH_LICENSE_PATH": "no licence is needed",
+        "KUMA_DNS_SERVER_DOMAIN": "no names or virtual addresses are made: services are called by outbounds",
+        "KUMA_NO_SUCH_THING": "no such setting of Kuma or Kong Mesh is known",
+    }
+
+
+def test_a_setting_of_kuma_that_one_of_ours_overrules_is_named() -> None:
+    environment = {"KUMA_STORE_TYPE": "postgres", "OUTRIG_STORE_TYPE": "sqlite"}
+    assert dict(unused(environment)) == {"KUMA_STORE_TYPE": "OUTRIG_STORE_TYPE is set too, and is stronger"}
+
+
+@pytest.mark.parametrize("variable", SAMPLE)
+def test_every_variable_of_the_public_example_for_ecs_means_something_or_is_explained(variable: str) -> None:
+    explained = dict(unused({variable: "x"}))
+    assert (variable in HONOURED) != (variable in explained)
+    assert "no such setting" not in explained.get(variable, "")
+
+
+def test_the_documentation_lists_what_is_honoured_and_what_is_not() -> None:
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    rows = [line.split("|") for line in page.splitlines() if line.startswith(("| `KUMA_", "| `KMESH_"))]
+    listed = {row[1].strip().strip("`"): row[2].strip() for row in rows}
+    honoured = {name: f"`{PREFIX}{setting.upper()}`" for name, (setting, _) in HONOURED.items()}
+    reasons = {f"{name}\N{HORIZONTAL ELLIPSIS}" if name.endswith("_") else name: why for name, why in IGNORED.items()}
+    assert listed == honoured | reasons
 
 
 def test_every_variable_that_outrig_reads_is_known() -> None:

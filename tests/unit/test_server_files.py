@@ -1,6 +1,9 @@
 """The data directory: what is secret is for its owner, what still serves is kept, what does not is made anew."""
 
+import asyncio
+import base64
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,17 +12,25 @@ import pytest
 import yaml
 from starlette.applications import Starlette
 
+from outrig.admission.meshes import Meshes
 from outrig.api.kube.app import kube_app
 from outrig.ca.authorities import Authorities, open_authorities
+from outrig.ca.meshes import TrustDomainChanged, find_authority
+from outrig.ca.settings import CaSettings
+from outrig.dialects.kuma.mesh import mesh_key
 from outrig.server.callers import authenticator
-from outrig.server.files import ADMIN_LIFETIME, BadDataDir, DataDir, api_url, kubeconfig, server_hosts
-from outrig.server.first_start import write_defaults
+from outrig.server.files import ADMIN_LIFETIME, BadDataDir, DataDir, api_url, kubeconfig, read_given, server_hosts
+from outrig.server.first_start import Defaults, write_defaults
 from outrig.server.kinds import KINDS
+from outrig.server.ports import Apps, ports_of
 from outrig.server.settings import Settings
 from outrig.store.memory import MemoryStore
+from outrig.tokens.keys import secret_text
+from outrig.tokens.tokens import ADMIN_TOKEN, Tokens
 
 NOW = datetime.now(UTC)
 SERVER = "https://127.0.0.1:5682"
+DEFAULTS = Defaults(Meshes(CaSettings()), Tokens())
 
 
 @pytest.fixture
@@ -143,7 +154,7 @@ async def allowed(app: Starlette, token: str) -> int:
 
 async def test_the_administrators_token_is_made_once_and_is_a_bearer_token(data: DataDir) -> None:
     store = MemoryStore()
-    await write_defaults(store)
+    await write_defaults(store, DEFAULTS, NOW)
     app = kube_app(store, KINDS, authenticator(Settings(), data))
     token = data.read_admin_token()
     assert len(token) >= 32
@@ -170,7 +181,59 @@ def test_a_token_file_that_is_no_text_is_named(data: DataDir) -> None:
 
 async def test_the_defaults_are_written_once() -> None:
     store = MemoryStore()
-    await write_defaults(store)
+    await write_defaults(store, DEFAULTS, NOW)
     revision = await store.revision()
-    await write_defaults(store)
+    await write_defaults(store, DEFAULTS, NOW)
     assert await store.revision() == revision > 0
+
+
+async def test_the_mesh_default_is_there_from_the_start_unless_it_is_not_wanted() -> None:
+    for wanted in (True, False):
+        store = MemoryStore()
+        await write_defaults(store, replace(DEFAULTS, mesh=wanted), NOW)
+        assert bool(await store.get(mesh_key("default"))) is wanted
+        assert bool(await find_authority(store, "default")) is wanted
+        token = await store.get(ADMIN_TOKEN)
+        assert token
+        user = await Tokens().verify_user(store, secret_text(token), now=NOW)
+        assert (user.name, user.groups) == ("mesh-system:admin", ("mesh-system:admin",))
+
+
+async def test_the_trust_domain_of_certificates_in_use_cannot_be_set_to_another() -> None:
+    store = MemoryStore()
+    await write_defaults(store, DEFAULTS, NOW)
+    other = Meshes(CaSettings(trust_domain="other.example"))
+    with pytest.raises(TrustDomainChanged, match=r"is cluster\.local, not other\.example"):
+        await write_defaults(store, replace(DEFAULTS, meshes=other), NOW)
+
+
+async def test_replicas_that_start_at_once_agree_on_what_there_is() -> None:
+    store = MemoryStore()
+    await asyncio.gather(*(write_defaults(store, DEFAULTS, NOW) for _ in range(4)))
+    before = await store.revision()
+    await write_defaults(store, DEFAULTS, NOW)
+    assert await store.revision() == before
+
+
+def test_a_certificate_of_ones_own_stands_in_the_kubeconfig_with_its_name(
+    data: DataDir, authorities: Authorities, tmp_path: Path
+) -> None:
+    pair = authorities.issue_server(["mesh.example"])
+    (tmp_path / "own.pem").write_text(pair.certificate.chain)
+    given = read_given(str(tmp_path / "own.pem"))
+    for _ in range(2):
+        data.write_kubeconfig(authorities, server=SERVER, now=NOW, given=given)
+        cluster = yaml.safe_load(data.kubeconfig.read_text())["clusters"][0]["cluster"]
+        assert cluster["tls-server-name"] == "mesh.example"
+        assert base64.b64decode(cluster["certificate-authority-data"]).decode() == pair.certificate.chain
+    ports = ports_of(Settings(tls_cert_file="/own.pem", tls_key_file="/key.pem"), Apps(*[Starlette()] * 3), data)
+    served = {port.name: (port.tls.chain.name, port.tls.key.name) for port in ports if port.tls}
+    assert served == dict.fromkeys(("agents", "onboarding", "apiHttps"), ("own.pem", "key.pem"))
+
+
+@pytest.mark.parametrize("content", [None, "junk"])
+def test_a_certificate_of_ones_own_that_cannot_be_read_is_named(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "own.pem").write_text(content)
+    with pytest.raises(BadDataDir, match=r"own\.pem"):
+        read_given(str(tmp_path / "own.pem"))

@@ -1,5 +1,6 @@
 """Settings: precedence, helpful refusals, and a documentation page that lists them all."""
 
+import json
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
@@ -7,7 +8,20 @@ from pathlib import Path
 import pytest
 
 from outrig.admission.settings import AdmissionSettings
-from outrig.server.settings import OFF, PREFIX, BadSetting, Settings, admission_settings, as_text, load_settings
+from outrig.server.forms import OFF
+from outrig.server.public_keys import token_settings
+from outrig.server.settings import (
+    PREFIX,
+    BadSetting,
+    Settings,
+    admission_settings,
+    as_text,
+    load_settings,
+    postgres_settings,
+)
+from outrig.store.settings import TlsMode
+from outrig.tokens.keys import USER, dataplane_ring, new_signing_key, public_key
+from outrig.tokens.settings import PublicKey
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -116,3 +130,140 @@ def test_every_setting_is_documented_with_its_default() -> None:
 def test_a_value_that_yaml_reads_as_something_else_is_refused_and_not_guessed(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadSetting, match=text.partition(":")[0]):
         load(tmp_path, file=text)
+
+
+ECS = {
+    "KUMA_STORE_TYPE": "postgres",
+    "KUMA_STORE_POSTGRES_HOST": "db.internal",
+    "KUMA_STORE_POSTGRES_PORT": "5432",
+    "KUMA_STORE_POSTGRES_USER": "mesh",
+    "KUMA_STORE_POSTGRES_PASSWORD": "s3cret words",
+    "KUMA_STORE_POSTGRES_DB_NAME": "mesh",
+    "KUMA_STORE_POSTGRES_TLS_MODE": "verifyNone",
+    "KUMA_DP_SERVER_AUTHN_DP_PROXY_TYPE": "aws-iam",
+    "KUMA_DP_SERVER_AUTHN_ZONE_PROXY_TYPE": "aws-iam",
+    "KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS": "111111111111,222222222222",
+}
+
+
+def test_the_environment_of_a_kong_mesh_control_plane_is_taken(tmp_path: Path) -> None:
+    settings = load(tmp_path, environment=ECS)
+    database = postgres_settings(settings)
+    assert database
+    assert database.place == "postgres mesh@db.internal:5432/mesh"
+    assert (database.password, database.tls_mode) == ("s3cret words", TlsMode.VERIFY_NONE)
+    assert settings.aws_accounts == ("111111111111", "222222222222")
+    known = admission_settings(settings, xds_port=1)
+    assert known.dataplane_proofs == known.zone_proofs == {"aws-iam"}
+
+
+def test_our_own_variable_is_stronger_than_kumas_and_kumas_than_the_file(tmp_path: Path) -> None:
+    environment = {"KUMA_DP_SERVER_PORT": "2", "KUMA_API_SERVER_HTTP_PORT": "2", "OUTRIG_API_HTTP_PORT": "3"}
+    settings = load(tmp_path, file="agents_port: 1\napi_http_port: 1\n", environment=environment)
+    assert (settings.agents_port, settings.api_http_port) == (2, 3)
+
+
+def test_whoever_only_says_postgres_in_kumas_way_means_kumas_database(tmp_path: Path) -> None:
+    database = postgres_settings(load(tmp_path, environment={"KUMA_STORE_TYPE": "postgres"}))
+    assert database
+    assert database.place == "postgres kuma@127.0.0.1:15432/kuma"
+    assert postgres_settings(load(tmp_path, environment={"KUMA_STORE_TYPE": "memory"})) is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "setting", "value"),
+    [
+        ("KUMA_API_SERVER_HTTP_ENABLED", "false", "api_http_port", OFF),
+        ("KUMA_API_SERVER_HTTPS_ENABLED", "true", "api_https_port", 5682),
+        ("KUMA_STORE_POSTGRES_CONNECTION_TIMEOUT", "7", "postgres_connection_timeout", timedelta(seconds=7)),
+        ("KUMA_XDS_DATAPLANE_DEREGISTRATION_DELAY", "1m", "dataplane_deregistration_delay", timedelta(minutes=1)),
+        ("KUMA_DP_SERVER_AUTHN_DP_PROXY_TYPE", "", "dp_authn", ("dpToken",)),
+        ("KUMA_DP_SERVER_AUTHN_DP_PROXY_TYPE", "none", "dp_authn", ("none",)),
+        ("KUMA_API_SERVER_AUTHN_LOCALHOST_IS_ADMIN", "true", "loopback_is_admin", True),
+        ("KUMA_DEFAULTS_SKIP_MESH_CREATION", "true", "skip_mesh_creation", True),
+    ],
+)
+def test_texts_of_kumas_become_ours(tmp_path: Path, variable: str, text: str, setting: str, value: object) -> None:
+    assert getattr(load(tmp_path, environment={variable: text}), setting) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("KUMA_DP_SERVER_AUTHN_DP_PROXY_TYPE", "serviceAccountToken"),
+        ("KUMA_DP_SERVER_AUTHN_ZONE_PROXY_TYPE", "dpToken"),
+        ("KUMA_STORE_TYPE", "kubernetes"),
+        ("KUMA_STORE_POSTGRES_TLS_MODE", "require"),
+        ("KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS", "my-account"),
+    ],
+)
+def test_a_value_of_kumas_that_cannot_be_is_refused_with_its_variable(tmp_path: Path, variable: str, text: str) -> None:
+    with pytest.raises(BadSetting, match=f"environment: {variable}: '{text}'"):
+        load(tmp_path, environment={variable: text})
+
+
+@pytest.mark.parametrize("authn", ["dp_authn", "zone_authn"])
+def test_roles_tags_are_not_asked_without_an_account_that_is_authorised(tmp_path: Path, authn: str) -> None:
+    with pytest.raises(BadSetting, match="no account is authorised"):
+        load(tmp_path, **{authn: "aws-iam"})
+    with pytest.raises(BadSetting, match="no account is authorised"):
+        load(tmp_path, environment={"KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS": ""}, **{authn: "aws-iam"})
+    assert load(tmp_path, aws_accounts="111111111111", **{authn: "aws-iam"})
+
+
+def test_a_password_is_never_shown(tmp_path: Path) -> None:
+    settings = load(tmp_path, environment=ECS)
+    assert "s3cret" not in repr(settings) + as_text(settings.postgres_password)
+    assert as_text(Settings().postgres_password) == ""
+
+
+def test_a_certificate_comes_with_its_key(tmp_path: Path) -> None:
+    for name in ("tls_cert_file", "tls_key_file"):
+        with pytest.raises(BadSetting, match="both or neither"):
+            load(tmp_path, **{name: "/x.pem"})
+
+
+PEM = public_key(new_signing_key())
+
+
+def keys(tmp_path: Path, text: str) -> tuple[PublicKey, ...]:
+    (tmp_path / "key.pem").write_text(PEM)
+    path = tmp_path / "keys.yaml"
+    path.write_text(text.replace("THE_FILE", str(tmp_path / "key.pem")))
+    return token_settings(load(tmp_path, token_public_keys=str(path))).public_keys
+
+
+def test_public_keys_are_read_from_a_file(tmp_path: Path) -> None:
+    inline = f"user: [{{kid: a, key: {json.dumps(PEM)}}}]"
+    found = keys(tmp_path, f"dataplane: [{{kid: '1', mesh: default, keyFile: THE_FILE}}]\n{inline}\n")
+    assert found == (PublicKey(dataplane_ring("default"), "1", PEM), PublicKey(USER, "a", PEM))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[]", "the file"),
+        ("dataplane: [{kid: '1', keyFile: THE_FILE}]", "dataplane.0.mesh"),
+        ("zone: [{kid: '1'}]", "zone.0"),
+        ("zone: [{kid: '1', key: x, keyFile: THE_FILE}]", "zone.0"),
+        ("zone: [{kid: '1', key: x}]", "zone.0"),
+        ("zone: [{kid: '1', keyFile: /nowhere}]", "zone.0.keyFile"),
+        ("zone: [{kid: '1', keyFile: THE_FILE}, {kid: '1', keyFile: THE_FILE}]", "listed twice"),
+        ("zone: [{kid: 1, keyFile: THE_FILE}]", "zone.0.kid"),
+        ("zones: []", "zones"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_a_file_of_public_keys_that_is_wrong_is_refused_with_the_place(tmp_path: Path, text: str, place: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        keys(tmp_path, text)
+    assert place in str(refused.value)
+
+
+def test_tokens_that_are_not_issued_or_verified_here_are_known(tmp_path: Path) -> None:
+    environment = {
+        "KUMA_DP_SERVER_AUTHN_DP_PROXY_DP_TOKEN_ENABLE_ISSUER": "false",
+        "KUMA_API_SERVER_AUTHN_TOKENS_VALIDATOR_USE_SECRETS": "false",
+    }
+    found = token_settings(load(tmp_path, environment=environment))
+    assert (found.not_issued, found.no_secrets) == ({"dataplane"}, {"user"})

@@ -24,10 +24,10 @@ from outrig.ca.authority import CLIENT, Authority, Leaf, key_pem, new_authority
 from outrig.ca.names import ControlName
 from outrig.control.following import follow
 from outrig.control.hub import Hub
+from outrig.control.proxies import entry_key
 from outrig.control.reaper import Graces, Reaper
 from outrig.control.registry import Place, Registry
 from outrig.control.sessions import Sessions
-from outrig.control.status import entry_key
 from outrig.control.world import World
 from outrig.dialects.conditions import AGENT_CONNECTED, READY, condition_of
 from outrig.store.memory import MemoryStore

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from outrig.control.sessions import registration_key
-from outrig.control.status import change_workload, entry_key
+from outrig.control.proxies import entry_key, registration_key
+from outrig.control.status import change_workload
 from outrig.control.verdicts import PARTIALLY_INVALID, Verdicts
 from outrig.dialects.conditions import PROGRAMMED, Condition, condition_of
 from outrig.errors import Finding

@@ -1,6 +1,6 @@
 """HTTP for getting in: `GET /v1/discovery`, `POST /v1/challenge`, `POST /v1/join` (see `wire.join`).
 
-In: at most 32 KiB of JSON of exactly the agreed form, read within a time limit. Out: the answer, or a `Refusal` with
+In: at most 64 KiB of JSON of exactly the agreed form, read within a time limit. Out: the answer, or a `Refusal` with
 its status; whatever goes wrong, never a traceback.
 """
 

@@ -3,7 +3,7 @@
 In: a caller, a verb, what it is about. Out: nothing, or an ApiError (403) in Kubernetes' words.
 """
 
-from outrig.api.kube.callers import Caller, Role
+from outrig.api.callers import Caller, Role
 from outrig.api.kube.catalog import Address
 from outrig.api.kube.statuses import Subject, forbidden
 

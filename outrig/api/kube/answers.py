@@ -7,7 +7,9 @@ from typing import Any
 import yaml
 from starlette.responses import Response
 
-from outrig.api.kube.statuses import ApiError
+from outrig.api.kube.statuses import Subject, of_store, status_of
+from outrig.api.refusals import ApiError
+from outrig.errors import OutrigError
 
 MAX_WARNINGS_BYTES = 4096
 
@@ -22,12 +24,15 @@ def answer(
     return response
 
 
-def refuse(error: ApiError) -> Response:
+def refuse(error: OutrigError) -> Response | None:
     """An error as a response. It is JSON whatever the client accepts: kubectl reads it in every case."""
-    response = answer(error.status(), status=error.http_code)
-    if error.reason == "Unauthorized":
+    told = error if isinstance(error, ApiError) else of_store(error, Subject("", ""))
+    if told is None:
+        return None
+    response = answer(status_of(told), status=told.http_code)
+    if told.reason == "Unauthorized":
         response.headers["www-authenticate"] = "Bearer"
-    if error.reason == "ServiceUnavailable":
+    if told.reason == "ServiceUnavailable":
         response.headers["retry-after"] = "1"
     return response
 

@@ -1,7 +1,7 @@
 """The API that kubectl talks to, as an ASGI application.
 
 In: a store, the kinds to serve, who tells who is calling. Out: `kube_app`. Every error is a
-Kubernetes Status (`edge`).
+Kubernetes Status (`answers.refuse`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,17 +12,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from outrig.api.bodies import media_type, read_body
+from outrig.api.callers import Authenticate, Caller
+from outrig.api.edge import Answering
 from outrig.api.kube.about import About
 from outrig.api.kube.access import require, verb_of
-from outrig.api.kube.answers import answer
-from outrig.api.kube.bodies import decode_object, media_type, read_body
-from outrig.api.kube.callers import Authenticate, Caller
+from outrig.api.kube.answers import answer, refuse
+from outrig.api.kube.bodies import decode_object
 from outrig.api.kube.catalog import Address, Catalog, Target, parse_path
-from outrig.api.kube.edge import Answering
 from outrig.api.kube.foreign import find_foreign, foreign_to, refusal
 from outrig.api.kube.resources import Resources
 from outrig.api.kube.reviews import PATHS as REVIEWS
 from outrig.api.kube.reviews import review
+from outrig.api.kube.shown import Shown
 from outrig.api.kube.statuses import Subject, method_not_allowed, of_store, unknown_path
 from outrig.dialects.kind import Kind
 from outrig.errors import OutrigError
@@ -35,7 +37,7 @@ def _utc_now() -> datetime:
 
 def kube_app(store: Store, kinds: Sequence[Kind], authenticate: Authenticate) -> Starlette:
     """The whole API; paths it does not know are answered with a Status too."""
-    return Starlette(routes=[Route("/{rest:path}", Answering(KubeApi(store, kinds, authenticate).respond))])
+    return Starlette(routes=[Route("/{rest:path}", Answering(KubeApi(store, kinds, authenticate).respond, refuse))])
 
 
 class KubeApi:
@@ -48,7 +50,7 @@ class KubeApi:
         self._foreign = foreign_to(self._catalog)
         self._authenticate = authenticate
         self._about = About(self._catalog, store)
-        self._resources = Resources(store, self._catalog, now)
+        self._resources = Resources(store, Shown(store), self._catalog, now)
 
     async def respond(self, request: Request) -> Response:
         """The answer. Raises ApiError, and what a store raises."""

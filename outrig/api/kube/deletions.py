@@ -11,8 +11,9 @@ from datetime import datetime
 from outrig.api.kube.catalog import NAMESPACE, Target
 from outrig.api.kube.options import DeleteOptions, Propagation
 from outrig.api.kube.selectors import Selection
-from outrig.api.kube.statuses import ApiError, conflict, forbidden, not_found
-from outrig.api.kube.writes import Written, run
+from outrig.api.kube.statuses import conflict, forbidden, not_found
+from outrig.api.refusals import ApiError
+from outrig.api.writing import Written, run
 from outrig.resources import Resource
 from outrig.store.cascade import delete_with_dependents
 from outrig.store.protocol import Listing, Query, Store, Transaction

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from outrig.api.kube.catalog import Address, Catalog
-from outrig.api.kube.statuses import ApiError, Subject, not_found
+from outrig.api.kube.statuses import Subject, not_found
+from outrig.api.refusals import ApiError
 
 WORKLOADS = "run it as an Amazon ECS service and describe it with a WorkloadGroup"
-TRAFFIC = "Sidecar, ServiceEntry, WorkloadGroup, WorkloadEntry and PeerAuthentication are served"
+TRAFFIC = "Sidecar, ServiceEntry, WorkloadGroup, WorkloadEntry, PeerAuthentication and AuthorizationPolicy are served"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,6 @@ FOREIGN = (
     _istio("networking.istio.io", "DestinationRule", "destinationrules", "dr"),
     _istio("networking.istio.io", "Gateway", "gateways", "gw"),
     _istio("networking.istio.io", "EnvoyFilter", "envoyfilters"),
-    _istio("security.istio.io", "AuthorizationPolicy", "authorizationpolicies", "ap"),
     _istio("security.istio.io", "RequestAuthentication", "requestauthentications", "ra"),
 )  # fmt: skip
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from outrig.api.kube.catalog import Target
 from outrig.api.kube.documents import document, partial
-from outrig.api.kube.statuses import ApiError
 from outrig.api.kube.tables import TableForm, table
+from outrig.api.refusals import ApiError
 from outrig.resources import Resource
 from outrig.store.protocol import Listing
 

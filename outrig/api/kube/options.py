@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from outrig.api.kube.statuses import bad_request
 from outrig.api.kube.validation import Strictness
+from outrig.api.refusals import bad_request
 
 
 class Propagation(StrEnum):

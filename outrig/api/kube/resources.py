@@ -11,26 +11,21 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from outrig.api.bodies import media_type, read_body
+from outrig.api.kube.access import READ_VERBS
 from outrig.api.kube.answers import answer
-from outrig.api.kube.bodies import decode, decode_object, media_type, read_body
+from outrig.api.kube.bodies import decode, decode_object
 from outrig.api.kube.catalog import Catalog, Target
 from outrig.api.kube.deletions import Deletion, delete_many, delete_one
 from outrig.api.kube.forms import many, negotiate, one
 from outrig.api.kube.options import delete_options, write_options
 from outrig.api.kube.selectors import Selection, parse_selection
-from outrig.api.kube.statuses import (
-    ApiError,
-    Cause,
-    bad_request,
-    expired,
-    forbidden,
-    invalid,
-    method_not_allowed,
-    not_found,
-    success,
-)
+from outrig.api.kube.shown import Shown, refuse_shown
+from outrig.api.kube.statuses import expired, forbidden, invalid, method_not_allowed, not_found, success
 from outrig.api.kube.watches import MAX_SECONDS, Watch, WatchResponse
-from outrig.api.kube.writes import Written, check_patch_type, create, patch, patcher, update
+from outrig.api.kube.writes import check_patch_type, create, patch, patcher, update
+from outrig.api.refusals import ApiError, Cause, bad_request
+from outrig.api.writing import Written
 from outrig.store.protocol import Listing, Query, Store
 
 MADE_BY_US = "it is made by Outrig alone; it can be read and deleted"
@@ -41,11 +36,14 @@ class Resources:
     """Serves the objects of all kinds."""
 
     store: Store
+    shown: Shown
     catalog: Catalog
     now: Callable[[], datetime]
 
     async def respond(self, request: Request, target: Target, verb: str) -> Response:
         """Carry out a verb."""
+        if verb not in READ_VERBS and not target.kind.system:
+            refuse_shown(target.key, target.subject)
         if target.kind.system and verb in ("create", "update", "patch"):
             raise forbidden(target.subject, MADE_BY_US)
         match verb:
@@ -67,7 +65,7 @@ class Resources:
 
     async def _get(self, request: Request, target: Target) -> Response:
         form = negotiate(request.headers.get("accept", ""), request.query_params.get("includeObject", ""))
-        found = await self.store.get(target.key)
+        found = await self.shown.get(target.key)
         if found is None:
             raise not_found(target.subject)
         return answer(one(found, target, form, self.now()), media=form.media)
@@ -79,7 +77,7 @@ class Resources:
         form = negotiate(request.headers.get("accept", ""), query.get("includeObject", ""))
         selection = _selection(query, target)
         kinds = ((target.kind.group, target.kind.name),)
-        found = await self.store.list(Query(kinds=kinds, namespace=target.namespace or None))
+        found = await self.shown.list(Query(kinds=kinds, namespace=target.namespace or None))
         selected = Listing(tuple(filter(selection, found.items)), found.revision)
         return answer(many(selected, target, form, self.now()), media=form.media)
 
@@ -97,7 +95,7 @@ class Resources:
             seconds=_seconds(query.get("timeoutSeconds", "")),
             bookmarks=query.get("allowWatchBookmarks") == "true",
         )
-        return WatchResponse(self.store, watch, self.now)
+        return WatchResponse(self.shown, watch, self.now)
 
     async def _create(self, request: Request, target: Target) -> Response:
         if target.kind.namespaced and not target.namespace:

@@ -6,8 +6,8 @@ In: the caller, the review as sent. Out: the review with its answer. Anybody wit
 from collections.abc import Mapping
 from typing import Any
 
+from outrig.api.callers import Caller, Role
 from outrig.api.kube.access import may
-from outrig.api.kube.callers import Caller, Role
 
 PATHS = {
     "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": "SelfSubjectAccessReview",

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from outrig.api.kube.metadata import key_problem, value_problem
-from outrig.api.kube.statuses import ApiError, bad_request
+from outrig.api.fields import key_problem, value_problem
+from outrig.api.refusals import ApiError, bad_request
 from outrig.dialects.kind import Kind
 from outrig.resources import Resource
 

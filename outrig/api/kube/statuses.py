@@ -4,42 +4,13 @@ In: what went wrong, in the terms of the request. Out: an `ApiError`, which know
 The reasons are those of k8s.io/apimachinery meta/v1 `StatusReason`; kubectl chooses its words by them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from outrig.api.refusals import ApiError, Cause
 from outrig.errors import OutrigError
 from outrig.store import protocol as stores
-
-HTTP_CODES = {
-    "BadRequest": 400,
-    "Unauthorized": 401,
-    "Forbidden": 403,
-    "NotFound": 404,
-    "MethodNotAllowed": 405,
-    "NotAcceptable": 406,
-    "Timeout": 408,
-    "AlreadyExists": 409,
-    "Conflict": 409,
-    "Expired": 410,
-    "RequestEntityTooLarge": 413,
-    "UnsupportedMediaType": 415,
-    "Invalid": 422,
-    "InternalError": 500,
-    "ServiceUnavailable": 503,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """One wrong field. `reason` is a meta/v1 `CauseType` such as FieldValueInvalid."""
-
-    field: str
-    message: str
-    reason: str = "FieldValueInvalid"
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.message}" if self.field else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,43 +31,24 @@ class Subject:
         return {part: value for part, value in parts.items() if value}
 
 
-class ApiError(OutrigError):
-    """A request that is answered with a Status. `reason` decides the HTTP code."""
-
-    code = "OUT402"
-
-    def __init__(self, reason: str, message: str, *, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__("request", message)
-        self.reason, self.message, self.details = reason, message, dict(details or {})
-
-    @property
-    def http_code(self) -> int:
-        """The HTTP status code."""
-        return HTTP_CODES[self.reason]
-
-    def status(self) -> dict[str, Any]:
-        """The Status document."""
-        return {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": self.message,
-            "reason": self.reason,
-            "details": self.details,
-            "code": self.http_code,
-        }
+def status_of(error: ApiError) -> dict[str, Any]:
+    """The Status document of a refusal."""
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": error.message,
+        "reason": error.reason,
+        "details": error.details,
+        "code": error.http_code,
+    }
 
 
 def success(subject: Subject, uid: str) -> dict[str, Any]:
     """The Status of an object that is gone."""
     details = {**subject.details(), "uid": uid}
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-
-
-def bad_request(message: str) -> ApiError:
-    """The request cannot be understood."""
-    return ApiError("BadRequest", message)
 
 
 def unknown_path() -> ApiError:

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from outrig.api.fields import shown
+from outrig.api.judging import judged, warning
 from outrig.api.kube.catalog import Target
 from outrig.api.kube.documents import body_of
-from outrig.api.kube.metadata import KNOWN, Metadata, name_problems, parse_metadata, shown
-from outrig.api.kube.schemas import check_body, unknown_field
-from outrig.api.kube.statuses import Cause, bad_request, invalid
+from outrig.api.kube.metadata import KNOWN, Metadata, name_problems, parse_metadata
+from outrig.api.kube.statuses import invalid
+from outrig.api.refusals import Cause, bad_request
+from outrig.api.schemas import UnknownField, check_body, unknown_field
 from outrig.dialects.kind import Kind
-from outrig.errors import Finding, Severity
+from outrig.errors import Finding
 from outrig.resources import Json, Resource
 
 Rivals = Callable[[Resource, Sequence[Resource]], tuple[Finding, ...]]
@@ -50,7 +53,7 @@ def read_draft(written: Mapping[str, Any], target: Target, strictness: Strictnes
     name = target.name or metadata.chosen_name()
     body, unknown_body, wrong = check_body(body_of(written), target.kind)
     hinted = tuple(unknown_field(path, KNOWN) for path in unknown_metadata)
-    unknown = (*hinted, *unknown_body, *_unknown_status(written, target.kind))
+    unknown = tuple(map(str, (*hinted, *unknown_body, *_unknown_status(written, target.kind))))
     if unknown and strictness is Strictness.STRICT:
         raise _unknown_fields(unknown, target)
     as_label = target.kind.group == "" and target.kind.name in NAMED_AS_LABEL
@@ -75,25 +78,15 @@ def _check_place(metadata: Metadata, target: Target) -> None:
 
 def judge(resource: Resource, target: Target) -> tuple[str, ...]:
     """The warnings of the kind about a resource that fits its schema. Raises ApiError (422) with all its errors."""
-    findings = target.kind.findings(resource)
-    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    errors, warnings = judged(resource, target.kind)
     if errors:
-        said = [Cause(error.path, _sentence(error.problem, error.hint, error.code)) for error in errors]
-        raise invalid(target.at(resource.key.name).subject, said)
-    return tuple(map(_warning, findings))
+        raise invalid(target.at(resource.key.name).subject, errors)
+    return warnings
 
 
 def judge_beside(resource: Resource, others: Sequence[Resource], rivals: Rivals) -> tuple[str, ...]:
     """The warnings about a resource beside the others of its kind."""
-    return tuple(map(_warning, rivals(resource, others)))
-
-
-def _warning(finding: Finding) -> str:
-    return f"{finding.path}: {_sentence(finding.problem, finding.hint, finding.code)}"
-
-
-def _sentence(problem: str, hint: str, code: str) -> str:
-    return f"{problem} ({hint}) [{code}]" if hint else f"{problem} [{code}]"
+    return tuple(map(warning, rivals(resource, others)))
 
 
 def _check_type(written: Mapping[str, Any], target: Target) -> None:
@@ -112,7 +105,7 @@ def _unknown_fields(unknown: Iterable[str], target: Target) -> Exception:
     )
 
 
-def _unknown_status(written: Mapping[str, Any], kind: Kind) -> tuple[str, ...]:
+def _unknown_status(written: Mapping[str, Any], kind: Kind) -> tuple[UnknownField, ...]:
     return (unknown_field("status", ()),) if "status" in written and not kind.has_status else ()
 
 

@@ -1,6 +1,6 @@
 """Watch: the changes of a kind as a stream of JSON lines.
 
-In: the store, what is watched, from which revision. Out: an endless response that ends with its time, its client or
+In: what is shown, what of it is watched, from where. Out: an endless response that ends with its time, its client or
 the server. An idle watcher waits and does nothing. A revision that the log no longer reaches is told in the stream
 (ERROR, 410 Expired), after which clients list again.
 """
@@ -19,10 +19,11 @@ from starlette.types import Receive, Scope, Send
 from outrig.api.kube.catalog import Target
 from outrig.api.kube.forms import Form, one
 from outrig.api.kube.selectors import Selection
-from outrig.api.kube.statuses import of_store
+from outrig.api.kube.shown import Shown
+from outrig.api.kube.statuses import of_store, status_of
 from outrig.errors import OutrigError
 from outrig.resources import Key, Resource
-from outrig.store.protocol import Change, ChangeType, Listing, Query, Store
+from outrig.store.protocol import Change, ChangeType, Listing, Query
 
 MAX_SECONDS = 3600.0
 """A stream ends after an hour at most, so that a caller whose credential ran out has to show a new one."""
@@ -79,10 +80,10 @@ class Selected:
 class WatchResponse(Response):
     """The stream of a watch."""
 
-    def __init__(self, store: Store, watch: Watch, now: Callable[[], datetime]) -> None:
+    def __init__(self, shown: Shown, watch: Watch, now: Callable[[], datetime]) -> None:
         super().__init__(media_type="application/json")
         del self.headers["content-length"]
-        self._store, self._watch, self._now = store, watch, now
+        self._shown, self._watch, self._now = shown, watch, now
         self._last, self._has_columns = watch.after or 0, False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,13 +108,13 @@ class WatchResponse(Response):
         try:
             selected = Selected(self._watch.selection, 0)
             if self._watch.after is None or self._watch.selection.labels:
-                listing = await self._store.list(self._watch.query)
+                listing = await self._shown.list(self._watch.query)
                 selected = Selected(self._watch.selection, listing.revision, set(self._members(listing)))
             if self._watch.after is None:
                 for resource in filter(self._watch.selection, listing.items):
                     yield self._line("ADDED", resource)
                 self._last = listing.revision
-            async with aclosing(self._store.watch(self._watch.query, self._last)) as batches:
+            async with aclosing(self._shown.watch(self._watch.query, self._last)) as batches:
                 async for batch in batches:
                     for change in filter(None, map(selected.translate, batch)):
                         yield self._line(change.type, change.resource)
@@ -122,7 +123,7 @@ class WatchResponse(Response):
             told = of_store(error, self._watch.target.subject)
             if told is None:
                 raise
-            yield _encode({"type": "ERROR", "object": told.status()})
+            yield _encode({"type": "ERROR", "object": status_of(told)})
 
     def _members(self, listing: Listing) -> Iterator[Key]:
         return (resource.key for resource in listing.items if self._watch.selection(resource))

@@ -4,81 +4,31 @@ In: the store, a target, a document or patch, options. Out: `Written`. Raises Ap
 write is one transaction; a dry run is the same transaction, undone.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from outrig.api.kube.catalog import Catalog, Target
 from outrig.api.kube.documents import document, owner
+from outrig.api.kube.membership import check_membership
 from outrig.api.kube.messages import with_messages
 from outrig.api.kube.metadata import Metadata
 from outrig.api.kube.options import WriteOptions
 from outrig.api.kube.patches import BadPatch, apply_operations, merge
-from outrig.api.kube.statuses import (
-    MODIFIED,
-    ApiError,
-    Subject,
-    already_exists,
-    bad_request,
-    conflict,
-    forbidden,
-    not_found,
-)
+from outrig.api.kube.shown import refuse_shown
+from outrig.api.kube.statuses import MODIFIED, Subject, already_exists, conflict, forbidden, not_found
 from outrig.api.kube.strategic import strategic_merge
 from outrig.api.kube.validation import Draft, judge, judge_beside, read_draft
+from outrig.api.refusals import ApiError, bad_request
+from outrig.api.writing import Written, run
 from outrig.resources import Key, Owner, Resource
 from outrig.store.cascade import delete_with_dependents
-from outrig.store.protocol import Conflict, Query, Store, Transaction
-
-TRIES = 5
+from outrig.store.protocol import Query, Store, Transaction
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 OPERATIONS = "application/json-patch+json"
 APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
-
-Work = Callable[[Transaction], Awaitable["Written"]]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a write leaves behind, and what its author should hear."""
-
-    resource: Resource
-    warnings: tuple[str, ...] = ()
-
-
-class _RehearsedError(Exception):
-    """Ends the transaction of a dry run, so that it leaves nothing."""
-
-    def __init__(self, written: Written) -> None:
-        super().__init__()
-        self.written = written
-
-
-async def run(store: Store, work: Work, *, dry_run: bool) -> Written:
-    """Do it in one transaction; again when another writer was faster. Raises Conflict when that goes on."""
-    for _ in range(TRIES - 1):
-        try:
-            return await _attempt(store, work, dry_run)
-        except Conflict:
-            continue
-    return await _attempt(store, work, dry_run)
-
-
-async def _attempt(store: Store, work: Work, dry_run: bool) -> Written:
-    try:
-        async with store.transaction() as tx:
-            written = await work(tx)
-            _end_rehearsal(written, dry_run=dry_run)
-    except _RehearsedError as rehearsed:
-        return rehearsed.written
-    return written
-
-
-def _end_rehearsal(written: Written, *, dry_run: bool) -> None:
-    if dry_run:
-        raise _RehearsedError(written)
 
 
 async def create(
@@ -89,11 +39,13 @@ async def create(
     if draft.metadata.revision:
         raise bad_request("resourceVersion should not be set on objects to be created")
     named = target.at(draft.name)
+    refuse_shown(named.key, named.subject)
     resource, doubts = _judged(_filled(Resource(named.key), draft, named, catalog), named)
     warnings = (*draft.warnings, *doubts)
 
     async def work(tx: Transaction) -> Written:
         await _require_namespace(tx, named.namespace)
+        await check_membership(tx, None, resource, named.subject)
         if await tx.get(named.key) is not None:
             raise already_exists(named.subject)
         created = await tx.create(resource)
@@ -179,6 +131,7 @@ async def _store_change(
     if target.subresource == "status":
         return Written(await tx.update(replace(current, status=draft.status)), draft.warnings)
     changed, doubts = _judged(_filled(current, draft, target, catalog), target)
+    await check_membership(tx, current, changed, target.subject)
     updated = await tx.update(changed)
     warnings = (*draft.warnings, *doubts, *await _rivals(tx, updated, target))
     if updated.deleting and not updated.finalizers:

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from outrig.api.callers import Authenticate
+from outrig.api.edge import Answering
 from outrig.api.kube.access import may
-from outrig.api.kube.answers import answer
-from outrig.api.kube.callers import Authenticate
-from outrig.api.kube.edge import Answering
-from outrig.api.kube.statuses import Subject, bad_request, forbidden, method_not_allowed
+from outrig.api.kube.answers import answer, refuse
+from outrig.api.kube.statuses import Subject, forbidden, method_not_allowed
+from outrig.api.refusals import bad_request
 from outrig.why import Asked, BadQuestion, Explanation
 from outrig.why.document import document_of
 
@@ -47,7 +48,7 @@ def why_route(witness: Witness, authenticate: Authenticate) -> Route:
         except BadQuestion as error:
             raise bad_request(str(error)) from None
 
-    return Route(PATH, Answering(respond))
+    return Route(PATH, Answering(respond, refuse))
 
 
 def _asked(request: Request) -> Asked:

@@ -1,7 +1,8 @@
 """Who is calling: from a client certificate, a bearer token or, where a setting allows it, the loopback address.
 
-In: an ASGI scope. Out: a `Caller` with a role. Refuses a wrong token (it is not anonymous) and, on the plain listener
-that trusts loopback, requests that a web page could have caused.
+In: an ASGI scope. Out: a `Caller` with a role. A bearer token is the administrator's, or a user token in Kuma's sense:
+its group `mesh-system:admin` makes an administrator, any other user of the mesh may read. Refuses a wrong token (it is
+not anonymous) and, on the plain listener that trusts loopback, requests that a web page could have caused.
 """
 
 import hashlib
@@ -11,16 +12,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from outrig.api.kube.statuses import ApiError
+from outrig.api.refusals import ApiError, unauthorized
+from outrig.errors import OutrigError
+from outrig.store.protocol import Unavailable
 
 ADMINS = "outrig:admins"
 VIEWERS = "outrig:viewers"
+MESH_ADMINS = "mesh-system:admin"
+AUTHENTICATED = "mesh-system:authenticated"
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
@@ -48,12 +54,32 @@ LOCAL_ADMIN = Caller("outrig:loopback", (ADMINS,), Role.ADMIN)
 Authenticate = Callable[[Scope], Awaitable[Caller]]
 
 
+class User(Protocol):
+    """Whom a user token names."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+
+
+VerifyUser = Callable[[str], Awaitable[User]]
+"""Whom a user token names. Raises OutrigError where it is not one of ours, expired or revoked; Unavailable."""
+
+
+async def no_users(_token: str) -> User:
+    """For a server without user tokens."""
+    raise unauthorized()
+
+
 @dataclass(frozen=True, slots=True)
 class Authenticator:
     """An `Authenticate`. `tokens`: SHA-256 of a token in lower-case hex -> its bearer. `names`: the server's own."""
 
     now: Callable[[], datetime]
     tokens: Mapping[str, Caller] = field(default_factory=dict)
+    verify_user: VerifyUser = no_users
     loopback_is_admin: bool = False
     names: frozenset[str] = frozenset()
 
@@ -66,17 +92,28 @@ class Authenticator:
         if certificate := _client_certificate(scope):
             return _caller_of(certificate, self.now())
         if "authorization" in headers:
-            return self._caller_of_token(headers["authorization"])
+            return await self._caller_of_token(headers["authorization"])
         return LOCAL_ADMIN if trusts_address and _is_direct_loopback(scope, headers) else ANONYMOUS
 
-    def _caller_of_token(self, authorization: str) -> Caller:
-        scheme, _, token = authorization.partition(" ")
-        digest = hashlib.sha256(token.strip().encode("latin-1", "replace")).hexdigest()
+    async def _caller_of_token(self, authorization: str) -> Caller:
+        scheme, _, text = authorization.partition(" ")
+        token = text.strip()
+        digest = hashlib.sha256(token.encode("latin-1", "replace")).hexdigest()
         # Every token is compared, so that the time taken tells nothing about which one was close.
         found = [caller for known, caller in self.tokens.items() if hmac.compare_digest(known, digest)]
-        if scheme.lower() != "bearer" or not found:
+        if scheme.lower() != "bearer":
             raise unauthorized()
-        return found[0]
+        return found[0] if found else await self._user(token)
+
+    async def _user(self, token: str) -> Caller:
+        try:
+            user = await self.verify_user(token)
+        except (ApiError, Unavailable):
+            raise
+        except OutrigError as error:
+            raise unauthorized(f"the user token is no good: {error}") from None
+        role = Role.ADMIN if MESH_ADMINS in user.groups else Role.VIEWER
+        return Caller(user.name, (*user.groups, AUTHENTICATED), role)
 
     def _refuse_web_pages(self, headers: Headers) -> None:
         """A page in a browser on this machine must not reach us, by a name of its own (DNS rebinding) or otherwise."""
@@ -89,11 +126,6 @@ class Authenticator:
     def _is_own(self, host: str) -> bool:
         name = host.rsplit(":", 1)[0] if not host.endswith("]") and ":" in host else host
         return name.strip("[]").lower() in LOCAL_NAMES | self.names
-
-
-def unauthorized() -> ApiError:
-    """The credentials are wrong."""
-    return ApiError("Unauthorized", "Unauthorized")
 
 
 def _client_certificate(scope: Scope) -> x509.Certificate | None:

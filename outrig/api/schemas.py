@@ -6,20 +6,32 @@ converted, and every problem is named at once.
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
-from outrig.api.kube.metadata import shown
-from outrig.api.kube.statuses import Cause
+from outrig.api.fields import shown
+from outrig.api.refusals import Cause
 from outrig.dialects.kind import Kind
 
 Steps = tuple[str | int, ...]
 
 
-def check_body(body: dict[str, Any], kind: Kind) -> tuple[dict[str, Any], tuple[str, ...], tuple[Cause, ...]]:
-    """The body without unknown fields, a sentence for each of those, and what else is wrong."""
+@dataclass(frozen=True, slots=True)
+class UnknownField:
+    """A field that nobody knows. `hint` names the known one it resembles, if there is one."""
+
+    path: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f'unknown field "{self.path}"' + (f" ({self.hint})" if self.hint else "")
+
+
+def check_body(body: dict[str, Any], kind: Kind) -> tuple[dict[str, Any], tuple[UnknownField, ...], tuple[Cause, ...]]:
+    """The body without unknown fields, those, and what else is wrong."""
     try:
         kind.schema.model_validate(body)
     except ValidationError as error:
@@ -37,10 +49,10 @@ def check_body(body: dict[str, Any], kind: Kind) -> tuple[dict[str, Any], tuple[
     return pruned, named, wrong
 
 
-def unknown_field(path: str, known: Iterable[str]) -> str:
-    """The words for a field that nobody knows, with the known one it resembles."""
+def unknown_field(path: str, known: Iterable[str]) -> UnknownField:
+    """A field that nobody knows, with the known one it resembles."""
     close = get_close_matches(path.rpartition(".")[2], known, n=1)
-    return f'unknown field "{path}"' + (f" (did you mean {close[0]!r}?)" if close else "")
+    return UnknownField(path, f"did you mean {close[0]!r}?" if close else "")
 
 
 def _fields_at(schema: Mapping[str, Any], steps: Steps) -> frozenset[str]:

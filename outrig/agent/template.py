@@ -1,0 +1,72 @@
+"""Fills in a template of a Dataplane: Mustache, as kuma-dp takes it.
+
+In: the text and its variables; `a.b=v` is the variable `b` of `a`. Out: the text, nothing in it escaped. Refuses
+(`InvalidConfiguration`) a variable that nobody gave, and partials. Source: mustache(5).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from outrig.agent.problems import InvalidConfiguration
+from outrig.errors import did_you_mean
+
+_WHOLE: Final = "the whole template"
+
+
+def fill(source: str, template: str, variables: Mapping[str, str]) -> str:
+    """The text with its variables filled in. `source` names the template in errors. Raises InvalidConfiguration."""
+    if "{{" not in template:
+        return template
+    from pystache import Renderer  # only where there is something to fill in
+    from pystache.common import TemplateNotFoundError
+    from pystache.context import KeyNotFoundError
+    from pystache.parser import ParsingError
+
+    renderer = Renderer(escape=str, missing_tags="strict", partials={})
+    try:
+        # Within a section of ours one that is left open is an error; alone it would swallow the text before it.
+        return str(
+            renderer.render(f"{{{{#{_WHOLE}}}}}{template}{{{{/{_WHOLE}}}}}", {**nested(variables), _WHOLE: True})
+        )
+    except KeyNotFoundError as error:
+        raise _unknown(source, error.key, variables) from None
+    except (TemplateNotFoundError, ParsingError) as error:
+        raise InvalidConfiguration(source, f"cannot be filled in: {error}") from None
+
+
+def read_variables(texts: Iterable[str]) -> dict[str, str]:
+    """Variables as the command line has them, the last of a name counts. Raises InvalidConfiguration.
+
+    One text may hold several, as in Kuma: `A=1,B=2`. A lone value may have commas.
+    """
+    single = (part for text in texts for part in (text.split(",") if text.count("=") > 1 else [text]))
+    return dict(read_variable(part) for part in single)
+
+
+def read_variable(text: str) -> tuple[str, str]:
+    """Name and value of `NAME=VALUE`. Raises InvalidConfiguration."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise InvalidConfiguration("--dataplane-var", f"expected NAME=VALUE, got {text!r}")
+    return name, value
+
+
+def nested(variables: Mapping[str, str]) -> dict[str, Any]:
+    """Variables whose names have dots, as objects within objects. Raises InvalidConfiguration."""
+    filled: dict[str, Any] = {}
+    for name, value in variables.items():
+        *path, last = name.split(".")
+        at = filled
+        for part in path:
+            at = at.setdefault(part, {})
+            if not isinstance(at, dict):
+                raise InvalidConfiguration(f"--dataplane-var {name}", f"{part!r} is a value of its own already")
+        if last in at:
+            raise InvalidConfiguration(f"--dataplane-var {name}", "there are further variables below it")
+        at[last] = value
+    return filled
+
+
+def _unknown(source: str, key: str, variables: Mapping[str, str]) -> InvalidConfiguration:
+    hint = did_you_mean(key, variables) or f"give it with --dataplane-var {key}=VALUE"
+    return InvalidConfiguration(source, f"nobody gave a value for {{{{ {key} }}}}", hint)

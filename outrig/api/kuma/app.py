@@ -1,0 +1,139 @@
+"""Kuma's REST API, as routes beside kubectl's.
+
+In: a store, kinds, who tells who is calling, and the parts that answer for tokens, meshes and proxies. Out:
+`kuma_routes`. Every error is a problem document (`refusals`). Paths of others are left to others.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from outrig.api.callers import Authenticate, Caller
+from outrig.api.edge import Answering
+from outrig.api.kuma import about
+from outrig.api.kuma.about import Installation
+from outrig.api.kuma.access import require_admin, require_reader, who_am_i
+from outrig.api.kuma.addresses import first_word, parse_path
+from outrig.api.kuma.catalog import Catalog
+from outrig.api.kuma.insights import Counters
+from outrig.api.kuma.inspection import Inspector
+from outrig.api.kuma.kinds import Kinds
+from outrig.api.kuma.refusals import not_allowed, not_found, refuse
+from outrig.api.kuma.sending import sent_object
+from outrig.api.kuma.tokens import Issuing
+from outrig.api.kuma.totals import Totals
+from outrig.api.kuma.writes import KeepMesh
+from outrig.dialects.kind import Kind
+from outrig.dialects.kuma import REFUSED
+from outrig.store.protocol import Store
+from outrig.tokens.tokens import Tokens
+
+_READS: Final = ("GET", "HEAD")
+_PAGES: Final = ("/", "/who-am-i", "/policies", "/_resources", "/config")
+_TOTALS: Final = ("global-insight", "mesh-insights")
+_TOKENS: Final = "/tokens/"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the API is made of. `counters`, `inspector`: of the proxies of this control plane."""
+
+    store: Store
+    kinds: tuple[Kind, ...]
+    authenticate: Authenticate
+    keep_mesh: KeepMesh
+    tokens: Tokens
+    counters: Counters
+    inspector: Inspector
+    installation: Installation = field(default_factory=Installation)
+    now: Callable[[], datetime] = _utc_now
+
+
+def kuma_routes(parts: Parts) -> list[BaseRoute]:
+    """The routes of Kuma's API, to be mounted before those that take every path."""
+    api = KumaApi(parts)
+    return [_Beginning(api.beginnings, Answering(api.respond, refuse))]
+
+
+class _Beginning(BaseRoute):
+    """Takes the paths whose first word is one of these: one look-up, however many kinds there are."""
+
+    def __init__(self, words: frozenset[str], app: ASGIApp) -> None:
+        self._words, self._app = words, app
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        is_ours = scope["type"] == "http" and first_word(scope["path"]) in self._words
+        return (Match.FULL if is_ours else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+class KumaApi:
+    """Answers every request under the paths of Kuma."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._catalog = Catalog(parts.kinds, REFUSED)
+        self._authenticate, self._installation = parts.authenticate, parts.installation
+        self._issuing = Issuing(parts.store, parts.tokens, parts.now)
+        self._kinds = Kinds(parts.store, self._catalog, parts.keep_mesh, parts.counters, parts.inspector, parts.now)
+        self._totals = Totals(parts.store, self._catalog)
+
+    @property
+    def beginnings(self) -> frozenset[str]:
+        """The first words of the paths it answers; empty: of `/`."""
+        return frozenset((*map(first_word, _PAGES), first_word(_TOKENS), *_TOTALS, *self._catalog.plurals))
+
+    async def respond(self, request: Request) -> Response:
+        """The answer. Raises ApiError, and what a store raises."""
+        caller = await self._authenticate(request.scope)
+        path = request.scope["path"]
+        if path in _PAGES:
+            return self._page(request, caller, path)
+        if path.startswith(_TOKENS):
+            return await self._token(request, caller, path.removeprefix(_TOKENS))
+        address = parse_path(path)
+        if address is None:
+            raise not_found()
+        if address.plural in _TOTALS:
+            _require_read(request)
+            require_reader(caller, path)
+            return JSONResponse(await self._totals.respond(request, address))
+        return await self._kinds.respond(request, caller, address)
+
+    def _page(self, request: Request, caller: Caller, path: str) -> Response:
+        _require_read(request)
+        match path:
+            case "/":
+                shown = about.index(self._installation)
+            case "/who-am-i":
+                shown = who_am_i(caller)
+            case "/policies":
+                shown = about.policies(self._catalog)
+            case "/_resources":
+                shown = about.resources(self._catalog)
+            case _:
+                require_reader(caller, path)
+                shown = dict(self._installation.config())
+        return JSONResponse(shown)
+
+    async def _token(self, request: Request, caller: Caller, what: str) -> Response:
+        if request.method != "POST":
+            raise not_allowed("tokens are asked for by POST")
+        require_admin(caller, f"the tokens of type {what!r}")
+        return PlainTextResponse(await self._issuing.issue(what, await sent_object(request)))
+
+
+def _require_read(request: Request) -> None:
+    if request.method not in _READS:
+        raise not_allowed("Method not allowed")

@@ -1,0 +1,65 @@
+"""Requests that are refused, whichever API was asked: why, in one word that decides the HTTP code, and in a sentence.
+
+Each API writes the answer in its own form. The words are those of k8s.io/apimachinery meta/v1 `StatusReason`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from outrig.errors import OutrigError
+
+HTTP_CODES = {
+    "BadRequest": 400,
+    "Unauthorized": 401,
+    "Forbidden": 403,
+    "NotFound": 404,
+    "MethodNotAllowed": 405,
+    "NotAcceptable": 406,
+    "Timeout": 408,
+    "AlreadyExists": 409,
+    "Conflict": 409,
+    "Expired": 410,
+    "RequestEntityTooLarge": 413,
+    "UnsupportedMediaType": 415,
+    "Invalid": 422,
+    "InternalError": 500,
+    "ServiceUnavailable": 503,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One wrong field. `reason` is a meta/v1 `CauseType` such as FieldValueInvalid."""
+
+    field: str
+    message: str
+    reason: str = "FieldValueInvalid"
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class ApiError(OutrigError):
+    """A request that is refused. `reason` decides the HTTP code; `details` are of the API that was asked."""
+
+    code = "OUT402"
+
+    def __init__(self, reason: str, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__("request", message)
+        self.reason, self.message, self.details = reason, message, dict(details or {})
+
+    @property
+    def http_code(self) -> int:
+        """The HTTP status code."""
+        return HTTP_CODES[self.reason]
+
+
+def bad_request(message: str) -> ApiError:
+    """The request cannot be understood."""
+    return ApiError("BadRequest", message)
+
+
+def unauthorized(message: str = "Unauthorized") -> ApiError:
+    """The credentials are wrong."""
+    return ApiError("Unauthorized", message)

@@ -1,0 +1,86 @@
+"""The documents that a user names: a file, a directory of them, a URL, or standard input.
+
+In: names and template variables. Out: documents in order, each with its place. Refuses what cannot be read, and text
+that is no YAML of objects. A template is filled in only where variables are given.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import yaml
+
+from outrig.agent.template import fill
+from outrig.errors import OutrigError
+
+_SUFFIXES: Final = (".yaml", ".yml", ".json")
+_SECONDS: Final = 30.0
+
+
+class BadDocument(OutrigError):
+    """A document cannot be read, or describes nothing that can be applied."""
+
+    code = "OUT905"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document. `place`: its file, and its number there if there are several."""
+
+    place: str
+    content: Mapping[str, Any]
+
+    @property
+    def type(self) -> str:
+        """What Kuma's documents call their kind; empty for Kubernetes' form."""
+        return str(self.content.get("type") or "") if "apiVersion" not in self.content else ""
+
+
+def documents_of(name: str, variables: Mapping[str, str]) -> Iterator[Document]:
+    """The documents that a name leads to; empty ones are passed over. Raises BadDocument."""
+    for place, text in _texts(name):
+        filled = fill(place, text, variables) if variables else text
+        try:
+            parts = list(yaml.safe_load_all(filled))
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise BadDocument(place, f"is no YAML: {' '.join(str(error).split())}") from None
+        for number, part in enumerate(parts, start=1):
+            where = f"{place} document {number}" if len(parts) > 1 else place
+            if part is None:
+                continue
+            if not isinstance(part, Mapping):
+                raise BadDocument(where, "is no object", "it has type and name, or apiVersion, kind and metadata")
+            yield Document(where, part)
+
+
+def _texts(name: str) -> Iterator[tuple[str, str]]:
+    if name == "-":
+        yield "standard input", sys.stdin.read()
+    elif name.startswith(("http://", "https://")):
+        yield name, _fetched(name)
+    elif Path(name).is_dir():
+        files = sorted(file for file in Path(name).iterdir() if file.suffix in _SUFFIXES)
+        if not files:
+            raise BadDocument(name, f"holds no file ending in {', '.join(_SUFFIXES)}")
+        yield from ((str(file), _read(file)) for file in files)
+    else:
+        yield name, _read(Path(name))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDocument(str(file), f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _fetched(url: str) -> str:
+    try:
+        answer = httpx.get(url, timeout=_SECONDS, follow_redirects=True)
+        answer.raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise BadDocument(url, f"cannot be read: {error}") from None
+    return answer.text

@@ -1,0 +1,107 @@
+"""When a mesh gets another authority: its members get certificates of the new one, and the old one is dropped in time.
+
+In: authorities as they change. Out: agents connected here are told to renew (they spread over time by themselves), once
+their peers have had time to learn of the new authority; authorities of which nothing can be in use any more are no
+longer accepted.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, Protocol
+
+import structlog
+
+from outrig.ca.meshes import AUTHORITY, mesh_of_authority, without_retired
+from outrig.control.following import Burst, follow
+from outrig.dialects.core import NAMESPACE
+from outrig.dialects.core.namespace import DEFAULT_MESH, mesh_of
+from outrig.resources import Key
+from outrig.store.protocol import ChangeType, Conflict, Query, Store, Unavailable
+
+LEAD: Final = 5.0
+"""Seconds in which every proxy that is connected has the new authority among those it accepts."""
+PERIOD: Final = 60.0
+"""Seconds between two looks at what can be dropped."""
+_AUTHORITIES: Final = Query(kinds=(AUTHORITY,))
+
+_log = structlog.get_logger(__name__)
+
+
+class Agents(Protocol):
+    """The registry of connected agents."""
+
+    @property
+    def here(self) -> tuple[Key, ...]:
+        """The registrations whose agents are connected here."""
+        ...
+
+    def renew(self, registration: Key, reason: str) -> None:
+        """Have an agent renew its certificates now, if it is connected here."""
+        ...
+
+
+class Reissuing:
+    """`run` and `sweep` it. `lead`: seconds between a new authority and its first certificates for who is there."""
+
+    def __init__(self, store: Store, agents: Agents, clock: Callable[[], datetime], *, lead: float = LEAD) -> None:
+        self._store, self._agents, self._clock, self._lead = store, agents, clock, lead
+        self._signing: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Until cancelled; while the store is away, later."""
+        async for burst in follow(self._store, _AUTHORITIES):
+            changed = self._changed(burst)
+            if changed:
+                await asyncio.sleep(self._lead)
+            for mesh in changed:
+                await self._renew(mesh)
+
+    async def sweep(self) -> None:
+        """Until cancelled: drop what is accepted no more."""
+        while True:
+            await asyncio.sleep(PERIOD)
+            try:
+                await sweep_once(self._store, self._clock())
+            except (Unavailable, Conflict) as error:
+                _log.warning("old authorities not dropped yet", reason=str(error))
+
+    def _changed(self, burst: Burst) -> list[str]:
+        """The meshes that sign with another certificate than before."""
+        found = []
+        for change in burst.changes:
+            mesh = mesh_of_authority(change.resource.key)
+            if not mesh or change.type is ChangeType.DELETED:
+                continue
+            certificate = str(change.resource.body.get("certificate"))
+            if self._signing.get(mesh, certificate) != certificate:
+                found.append(mesh)
+            self._signing[mesh] = certificate
+        return found
+
+    async def _renew(self, mesh: str) -> None:
+        listed = await self._namespaces()
+        _log.info("a mesh has another authority: its members renew", mesh=mesh)
+        for registration in self._agents.here:
+            if (registration.mesh or listed.get(registration.namespace, DEFAULT_MESH)) == mesh:
+                self._agents.renew(registration, f"mesh {mesh} has another certificate authority")
+
+    async def _namespaces(self) -> dict[str, str]:
+        """The mesh of each namespace; empty, so all of the default one, while that cannot be read."""
+        try:
+            found = await self._store.list(Query(kinds=((NAMESPACE.group, NAMESPACE.name),)))
+        except Unavailable as error:
+            _log.warning("members of meshes not known now", reason=str(error))
+            return {}
+        return {namespace.key.name: mesh_of(namespace) for namespace in found.items}
+
+
+async def sweep_once(store: Store, now: datetime) -> None:
+    """Drop now what is accepted no more. Raises Unavailable, Conflict."""
+    for stored in (await store.list(_AUTHORITIES)).items:
+        body = without_retired(stored.body, now)
+        if body is not stored.body:
+            async with store.transaction() as tx:
+                await tx.update(replace(stored, body=body))
+            _log.info("an old authority is accepted no more", authority=stored.key.name)
