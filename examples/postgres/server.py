@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-UNPACKED = Path(__file__).parents[2] / ".cache" / "postgres"
+UNPACKED = Path(__file__).resolve().parents[2] / ".cache" / "postgres"
 START_BOUND = 30.0  # seconds
 
 

@@ -49,6 +49,11 @@ def identity_of(setup: Setup) -> Identity:
     raise AssertionError("a setup has one of them")
 
 
+def has_another_proof(identity: Identity) -> bool:
+    """Whether it could show another proof than the one that it was let in with."""
+    return isinstance(identity, TokenIdentity) and identity.has_another()
+
+
 class TaskIdentity:
     """A task of ECS: the signature of its role."""
 
@@ -99,6 +104,14 @@ class TokenIdentity:
 
     def __init__(self, token: DataplaneToken) -> None:
         self._token = token
+        self._shown = ""
+
+    def has_another(self) -> bool:
+        """Whether the token's file holds another token by now than the one that was shown last."""
+        try:
+            return bool(self._token.file) and read_token(self._token.file) != self._shown
+        except TokenUnreadable:
+            return False
 
     async def describe(self) -> Task:
         """Nothing is known, and nothing asked for."""
@@ -106,8 +119,8 @@ class TokenIdentity:
 
     async def prove(self, request: JoinRequest, challenge: Challenge, *, task: Task, now: datetime) -> JoinRequest:  # noqa: ARG002
         """See `Identity`. Raises TokenUnreadable."""
-        text = read_token(self._token.file) if self._token.file else self._token.text
-        return replace(request, token=TokenProof(text, challenge.nonce))
+        self._shown = read_token(self._token.file) if self._token.file else self._token.text
+        return replace(request, token=TokenProof(self._shown, challenge.nonce))
 
 
 def read_token(file: str) -> str:

@@ -44,12 +44,14 @@ _log = logging.getLogger(__name__)
 
 
 class Link:
-    """The agent's one stream. `identity`: a client context with the present control identity."""
+    """The agent's one stream. `identity`: a client context with the present control identity. `has_another_proof`:
+    whether a join would show another proof than the last one did, so that being shut out may not be the end."""
 
     def __init__(self, control_plane: ControlPlane, membership: Membership, *, status: Status,
-                 identity: Callable[[], ssl.SSLContext]) -> None:  # fmt: skip
+                 identity: Callable[[], ssl.SSLContext],
+                 has_another_proof: Callable[[], bool] = lambda: False) -> None:  # fmt: skip
         self._control_plane, self._membership, self._status = control_plane, membership, status
-        self._identity = identity
+        self._identity, self._has_another_proof = identity, has_another_proof
         self._uid = ""
         self._renewed = asyncio.Event()
         self._wait = 0.0
@@ -146,6 +148,8 @@ class Link:
                 self._membership.renew(one_line(reason))
             case Renew(reason):
                 self._membership.renew(one_line(reason), within=RENEW_WITHIN)
+            case Ban(reason) if self._has_another_proof():
+                self._membership.renew(one_line(reason))
             case Ban(reason):
                 raise Banned(str(self._control_plane.endpoint), one_line(reason) or "shut out")
             case Withdrawn(complete):

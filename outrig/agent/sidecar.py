@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 import ssl
+from functools import partial
 from pathlib import Path
 
 from outrig import __version__
@@ -15,7 +16,7 @@ from outrig.agent.admin import Admin
 from outrig.agent.control_plane import ControlPlane
 from outrig.agent.dataplane import ProxySeat
 from outrig.agent.draining import Drain
-from outrig.agent.identity import identity_of
+from outrig.agent.identity import has_another_proof, identity_of
 from outrig.agent.installing import CONTROL_CHAIN, Installer
 from outrig.agent.joining import Joined, Joiner
 from outrig.agent.leaving import Applications
@@ -81,7 +82,8 @@ class Sidecar:
         me = identity_of(setup)
         joiner = Joiner(self._control_plane, setup.seat, key=key, identity=me, envoy_version=envoy_version)
         self._membership = Membership(Installer(joiner, key, directory, setup.seat), status)
-        self._link = Link(self._control_plane, self._membership, status=status, identity=self._identity)
+        self._link = Link(self._control_plane, self._membership, status=status, identity=self._identity,
+                          has_another_proof=partial(has_another_proof, me))  # fmt: skip
         self._admin = Admin(str(directory.path / bootstrap.ADMIN_SOCKET))
         self._envoy: envoy.Envoy | None = None
         self._watcher: Watcher | None = None

@@ -22,6 +22,7 @@ DATAPLANES: Final = (
     "CERT REGENERATED AGO", "CERT EXPIRATION", "CERT REGENERATIONS", "CERT BACKEND", "KUMA-DP VERSION", "ENVOY VERSION",
 )  # fmt: skip
 _NEVER: Final = "never"
+_UNKNOWN: Final = "-"
 
 
 class Subject(StrEnum):
@@ -95,7 +96,7 @@ def _dataplane(overview: Mapping[str, Any], now: datetime) -> Sequence[str]:
         " ".join(_tags(overview)),
         standing(overview),
         _ago(last.get("connectTime"), now),
-        _ago(status.get("lastUpdateTime"), now),
+        _ago(status["lastUpdateTime"], now) if "lastUpdateTime" in status else _UNKNOWN,  # counted, not timed
         str(total.get("responsesSent", 0)),
         str(total.get("responsesRejected", 0)),
         _ago(certificate.get("lastCertificateRegeneration"), now),

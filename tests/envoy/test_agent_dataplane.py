@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import signal
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -158,6 +159,25 @@ async def test_a_deleted_data_plane_comes_back_by_itself_with_the_token_of_that_
         await agent.wait_log(f"OUT518 {file}: does not hold one signed token")
         assert not await mesh.overview("kv-1")
         file.write_text(await mesh.token("kv-1"))
+        await agent.wait_log("joined as kuma-default/kv-1", times=2)
+        await mesh.wait_overview("kv-1", is_ready)
+        assert agent.envoys() == [envoy]
+
+
+async def test_a_token_that_was_replaced_in_its_file_can_be_revoked_and_the_proxy_stays(
+    mesh: DataplaneScene, tmp_path: Path
+) -> None:
+    first, file = await mesh.token("kv-1"), tmp_path / "token"
+    file.write_text(first)
+    async with mesh.agent(*KV, "--dataplane-token-file", str(file)) as agent, app(5050):
+        await agent.wait_ready()
+        (envoy,) = agent.envoys()
+        file.write_text(await mesh.token("kv-1"))
+        claims = json.loads(base64.urlsafe_b64decode(first.split(".")[1] + "=="))
+        revoked = {"data": base64.b64encode(claims["jti"].encode()).decode()}
+        secret = {"type": "Secret", "mesh": "default", "name": "dataplane-token-revocations-default", **revoked}
+        written = await mesh.ask("PUT", f"/meshes/default/secrets/{secret['name']}", json=secret)
+        assert written.is_success, written.text
         await agent.wait_log("joined as kuma-default/kv-1", times=2)
         await mesh.wait_overview("kv-1", is_ready)
         assert agent.envoys() == [envoy]
