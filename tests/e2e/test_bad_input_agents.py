@@ -90,14 +90,14 @@ def plane(member: Member) -> Iterator[ControlPlane]:
 def refused(answer: Answer, *statuses: int) -> str:
     """What a refusal says."""
     assert answer.status in statuses, answer
-    assert set(answer.json) == {"code", "reason", "hint", "reference", "retryAfter"}
+    assert set(answer.json) - {"retryAfter"} == {"code", "reason", "hint", "reference"}
     return str(answer.json["reason"])
 
 
 @pytest.mark.parametrize(
     ("body", "status"),
     [(b"", 400), (b"{", 400), (b"null", 400), (b"\xff", 400), (b"[" * 20_000, 400), (b'{"version":1,"version":1}', 400),
-     (b"x" * 40_000, 413), (b"x" * 10_000_000, 413)],
+     (b"x" * 80_000, 413), (b"x" * 10_000_000, 413)],
     ids=range(8),
 )  # fmt: skip
 def test_a_join_that_is_no_join_is_refused(plane: ControlPlane, body: bytes, status: int) -> None:

@@ -35,7 +35,7 @@ def test_the_example_of_the_documentation_works_and_logs_are_read_after_the_emul
         short.stopped(task)
         log = short.ecs.log(f"{short.tasks('service:steady')[0]['id']}-app.log")
         eventually(log.read_text)
-    assert logs_of(directory, task[:8]) == "app\n"
+    assert logs_of(directory, task[:8]) == "app\ncontainer app; --container chooses another: side\n"
     assert logs_of(directory, task, "--container", "side") == "side\n"
     assert logs_of(directory, "steady") == "up\n"
     assert "no container 'ghost'; it has app, side" in logs_of(directory, task, "--container", "ghost")

@@ -113,13 +113,15 @@ def test_what_kumas_users_write_is_accepted_without_a_word(text: str) -> None:
         ),
         (
             "{routing: {zoneEgress: true, localityAwareLoadBalancing: true}, tracing: {}, \
-              networking: {outbound: {passthrough: false}}, meshServices: {mode: Exclusive}}",
+              networking: {outbound: {passthrough: false}}, meshServices: {mode: Exclusive}, \
+              mtls: {skipValidation: true}}",
             [
                 "routing.zoneEgress: zone egress is not supported yet",
                 "warning routing.localityAwareLoadBalancing: has no effect: there is one zone",
                 "tracing: tracing is not supported yet",
                 "warning networking.outbound.passthrough: "
                 "has no effect: what is no outbound never meets the proxy",
+                "warning mtls.skipValidation: has no effect: an authority that cannot sign is always refused",
                 "warning meshServices.mode: "
                 "MeshServices are not supported yet: services are those of the tag kuma.io/service",
             ],

@@ -146,6 +146,9 @@ def _without_effect(resource: Resource, body: MeshBody) -> Iterator[Finding]:
     if body.networking and body.networking.outbound and body.networking.outbound.passthrough is not None:
         problem = "has no effect: what is no outbound never meets the proxy"
         yield Place(resource.key, "networking.outbound.passthrough").warning(NOT_HONOURED, problem)
+    if body.mtls and body.mtls.skip_validation:
+        problem = "has no effect: an authority that cannot sign is always refused"
+        yield Place(resource.key, "mtls.skipValidation").warning(NOT_HONOURED, problem)
     if body.mesh_services and body.mesh_services.mode != "Disabled":
         problem = "MeshServices are not supported yet: services are those of the tag kuma.io/service"
         yield Place(resource.key, "meshServices.mode").warning(NOT_HONOURED, problem, "write mode: Disabled")

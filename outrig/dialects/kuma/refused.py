@@ -55,7 +55,7 @@ REFUSED: Final = (
     RefusedKind("MeshGateway", "meshgateways", _NO_GATEWAY),
     RefusedKind("MeshZoneAddress", "meshzoneaddresses", _JOINS),
     RefusedKind("MeshOpenTelemetryBackend", "meshopentelemetrybackends"),
-    RefusedKind("Workload", "workloads", "Kuma makes these itself", system=True),
+    RefusedKind("Workload", "workloads", "Kuma makes these by itself, and Outrig has none"),
     RefusedKind("ExternalService", "external-services", "a ServiceEntry, applied by kubectl, names other hosts"),
     *map(
         _policy,
