@@ -144,7 +144,8 @@ class Serving:
             await asyncio.wait(running, timeout=self._limits.grace)
         await _cancel(set(self._state.tasks))
         for connection in list(self._state.connections):
-            connection.transport.abort()
+            with contextlib.suppress(AttributeError):  # Python 3.11.2 cannot abort TLS that was closed twice
+                connection.transport.abort()
 
 
 @contextlib.asynccontextmanager
