@@ -4,7 +4,7 @@ import json
 import re
 
 from demo.stage import BIN, COUNTER, ROOT, Stage, StepFailed
-from demo.steps import account_for, expect, start_load
+from demo.steps import account_for, conditions, control_plane_pid, expect, start_load
 
 LIFELINES = (str(BIN / "python"), str(ROOT / "demo/lifelines.py"), "15050", "16379")
 COUNT = ("curl", "-s", "-X", "POST", "http://127.0.0.1:5000/")
@@ -40,14 +40,13 @@ def found(text: str, pattern: str) -> str | None:
 def dataplanes_join(stage: Stage) -> None:
     """kv joins by the tags of its role, demo-app by a token, each with its Dataplane and explicit outbounds"""
     stage.shell(f"{COUNTER}/execution-role")
-    stage.shell(f"{COUNTER}/deploy kv")
-    stage.shell(f'{COUNTER}/deploy demo-app "$({COUNTER}/token-secret demo-app)"')
+    stage.shell(f'{COUNTER}/deploy kv & {COUNTER}/deploy demo-app "$({COUNTER}/token-secret demo-app)"; wait $!')
 
-    def online() -> str | None:
-        shown = stage.shell("outrig inspect services")
-        return shown if all(re.search(rf"^{name} +Online", shown, re.M) for name in ("kv", "demo-app")) else None
+    def ready() -> bool | None:
+        entries = json.loads(stage.shell("kubectl get workloadentries -n kuma-default -o json"))["items"]
+        return sum("True" in conditions(entry, "Ready") for entry in entries) == 2 or None
 
-    stage.show(stage.until(online, "both dataplanes online"))
+    stage.until(ready, "both dataplanes are ready")
     stage.show(stage.shell("outrig get dataplanes"))
 
 
@@ -96,8 +95,13 @@ def a_replica_killed(stage: Stage) -> None:
     """One replica killed with SIGKILL under load: nothing is noticed"""
     client = "http://127.0.0.1:15050/counter"
     load = start_load(stage, "demo-app", client, rate=50, connect="127.0.0.1:15050", container="workload")
+    killed = control_plane_pid(stage, "control-plane-2")
     stage.ecs.kill("control-plane-2")
     stage.shell("kubectl create namespace written-meanwhile")
-    stage.until(lambda: None if "Offline" in stage.shell("outrig inspect dataplanes") else True, "both are connected")
+    again = f"kubectl get namespace written-meanwhile --kubeconfig {stage.directory}/kubeconfig-2"
+    stage.until(
+        lambda: control_plane_pid(stage, "control-plane-2") not in (None, killed) or None, "it is started again"
+    )
+    stage.show(stage.until(lambda: stage.shell(again) or None, "it knows what was written while it was away"))
     account_for(stage, load, least=50)
     stage.show(stage.shell("outrig inspect services"))

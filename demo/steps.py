@@ -126,8 +126,7 @@ def the_access_log(stage: Stage) -> None:
 
 def task_id(stage: Stage, service: str) -> str:
     """The id of the (first) running task of a service."""
-    task: str = stage.tasks(service)[0]["taskArn"].rpartition("/")[2]
-    return task
+    return ids(stage, service)[0]
 
 
 def address(stage: Stage, service: str) -> str:
@@ -252,7 +251,8 @@ def policy_deleted(stage: Stage) -> None:
 
 def ids(stage: Stage, service: str) -> list[str]:
     """The ids of a service's running tasks."""
-    return [task["taskArn"].rpartition("/")[2] for task in stage.tasks(service)]
+    tasks = stage.ecs.status()["tasks"]
+    return [task["id"] for task in tasks if (task["group"], task["lastStatus"]) == (f"service:{service}", "RUNNING")]
 
 
 def start_load(
@@ -294,10 +294,10 @@ def control_plane_killed(stage: Stage) -> None:
     stage.show("the agent reconnected; the registration is the same one")
 
 
-def control_plane_pid(stage: Stage) -> int | None:
-    """Of its process; None while there is none."""
+def control_plane_pid(stage: Stage, replica: str = "control-plane") -> int | None:
+    """Of a replica's process; None while there is none."""
     instances = {instance["name"]: instance for instance in stage.ecs.status()["instances"]}
-    pid: int | None = instances["control-plane"]["pid"]
+    pid: int | None = instances[replica]["pid"]
     return pid
 
 
