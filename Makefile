@@ -17,9 +17,10 @@ $(READY): requirements/all.txt pyproject.toml scripts/setup
 check: setup  ## layers, types, lint, fast tests: under 90 seconds
 	@$(BIN)/ruff format --check --quiet outrig tests demo bench examples scripts
 	@$(BIN)/ruff check --quiet outrig tests demo bench examples scripts
-	@$(BIN)/lint-imports --no-cache > .venv/imports.log || (cat .venv/imports.log; exit 1)
-	@$(BIN)/mypy
-	@$(BIN)/pytest -q -n 2 -m "not slow" tests/unit tests/contract tests/property tests/attacks tests/golden
+	@($(BIN)/lint-imports --no-cache && $(BIN)/mypy) > .venv/layers-and-types.log 2>&1 & judged=$$!; \
+	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit tests/contract tests/property tests/attacks tests/golden; tested=$$?; \
+	wait $$judged || { cat .venv/layers-and-types.log; exit 1; }; \
+	tail -n 1 .venv/layers-and-types.log; exit $$tested
 
 test: setup  ## everything, with the real Envoy, kubectl and aws
 	@$(BIN)/pytest -q -n 3 --dist loadfile -rs --durations 5 tests
