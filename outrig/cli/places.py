@@ -26,9 +26,8 @@ class UnknownKind(OutrigError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A resource: its kind, how people name it, its path, and the path of the list it is in."""
+    """A resource: how people name it, its path, and the path of the list it is in."""
 
-    kind: Kind
     shown: str
     path: str
     collection: str
@@ -77,7 +76,7 @@ def _kuma_target(document: Document) -> Target:
     mesh = str(document.content.get("mesh") or DEFAULT_MESH)
     collection = collection_path(kind, mesh, "")
     in_mesh = kind.mesh_scoped and kind.name != "Mesh"
-    return Target(kind, f"{kind.name} {f'{mesh}/' if in_mesh else ''}{name}", f"{collection}/{quote(name)}", collection)
+    return Target(f"{kind.name} {f'{mesh}/' if in_mesh else ''}{name}", f"{collection}/{quote(name)}", collection)
 
 
 def _kube_target(document: Document) -> Target:
@@ -97,7 +96,7 @@ def _kube_target(document: Document) -> Target:
     namespace = str(metadata.get("namespace") or DEFAULT_NAMESPACE) if kind.namespaced else ""
     collection = _kube_collection(kind, namespace, version=version.rpartition("/")[2])
     shown = f"{kind.name} {f'{namespace}/' if namespace else ''}{called}"
-    return Target(kind, shown, f"{collection}/{quote(called)}", collection)
+    return Target(shown, f"{collection}/{quote(called)}", collection)
 
 
 def _kube_collection(kind: Kind, namespace: str, *, version: str = "") -> str:

@@ -69,10 +69,8 @@ def dataplane(
     claims = DataplaneClaims(mesh, name, type_, dict(map(_tag, tag)), workload)
     tags = {key: list(values) for key, values in claims.tags.items()}
     asked = {"mesh": mesh, "name": name, "type": type_, "workload": workload, "tags": tags}
-    way = Online((address, token, authority), kubeconfig)
-    _give(
-        "dataplane", claims, asked, valid_for=valid_for, way=Offline(signing_key_path, kid) if signing_key_path else way
-    )
+    way = _way(signing_key_path, kid, Online((address, token, authority), kubeconfig))
+    _give("dataplane", claims, asked, valid_for=valid_for, way=way)
 
 
 @app.command()
@@ -90,9 +88,9 @@ def zone(
 ) -> None:
     """A token with which a zone ingress or egress joins."""
     claims = ZoneClaims(name, tuple(scope))
-    way = Online((address, token, authority), kubeconfig)
+    way = _way(signing_key_path, kid, Online((address, token, authority), kubeconfig))
     asked = {"zone": name, "scope": list(scope)}
-    _give("zone", claims, asked, valid_for=valid_for, way=Offline(signing_key_path, kid) if signing_key_path else way)
+    _give("zone", claims, asked, valid_for=valid_for, way=way)
 
 
 @app.command()
@@ -110,9 +108,9 @@ def user(
 ) -> None:
     """A token with which a person or program uses the API."""
     claims = UserClaims(name, tuple(group))
-    way = Online((address, token, authority), kubeconfig)
+    way = _way(signing_key_path, kid, Online((address, token, authority), kubeconfig))
     asked = {"name": name, "groups": list(group)}
-    _give("user", claims, asked, valid_for=valid_for, way=Offline(signing_key_path, kid) if signing_key_path else way)
+    _give("user", claims, asked, valid_for=valid_for, way=way)
 
 
 @app.command(name="signing-key")
@@ -123,11 +121,18 @@ def signing_key_(
     typer.echo(public_key(_read(public_of)) if public_of else new_signing_key(), nl=False)
 
 
+def _way(key: Path | None, kid: str, online: Online) -> Online | Offline:
+    """Offline with a key of one's own, else by the control plane."""
+    if key is None:
+        return online
+    if not kid:
+        raise typer.BadParameter("--signing-key-path needs --kid: the serial of the key, or its id in the settings")
+    return Offline(key, kid)
+
+
 def _give(what: str, claims: Claims, asked: dict[str, Any], *, valid_for: str, way: Online | Offline) -> None:
     """Print a token that says those claims: signed here, or by the control plane, which is told what is asked."""
     if isinstance(way, Offline):
-        if not way.kid:
-            raise typer.BadParameter("--signing-key-path needs --kid: the serial of the key, or its id in the settings")
         signer, lifetime = signing_key(_read(way.key)), _lifetime(valid_for)
         typer.echo(sign(claims.as_json(), signer, kid=way.kid, now=datetime.now(UTC), lifetime=lifetime))
         return

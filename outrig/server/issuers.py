@@ -12,31 +12,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from outrig.attest.issuers import ALGORITHMS, Issuer, attributes_path
 from outrig.attest.jwks import read_keys
 from outrig.kit.durations import duration
+from outrig.server.listing import HINT, Form, read_listing
 from outrig.server.settings import BadSetting
 
-_HINT = "docs/settings.md shows such a file"
 
-
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
-
-
-class _AttributesForm(_Form):
+class _AttributesForm(Form):
     json_path: str
 
 
-class _TokenFieldsForm(_Form):
+class _TokenFieldsForm(Form):
     attributes: _AttributesForm | None = None
 
 
-class _IssuerForm(_Form):
+class _IssuerForm(Form):
     issuer: str
     short_name: str
     jwks_uri: str = ""
@@ -48,7 +41,7 @@ class _IssuerForm(_Form):
     private_addresses: bool = False
 
 
-class _FileForm(_Form):
+class _FileForm(Form):
     issuers: list[_IssuerForm] = Field(min_length=1)
 
 
@@ -57,14 +50,7 @@ def read_issuers(file: str) -> tuple[Issuer, ...]:
     if not file:
         return ()
     path = Path(file).expanduser()
-    try:
-        form = _FileForm.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadSetting(str(path), f"cannot be read: {' '.join(str(error).split())}", _HINT) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadSetting(f"{path}: {where}", first["msg"], _HINT) from None
+    form = read_listing(path, _FileForm)
     issuers = tuple(_issuer(f"{path}: issuers.{index}", one) for index, one in enumerate(form.issuers))
     _check_unique(path, issuers)
     return issuers
@@ -87,9 +73,9 @@ def _issuer(place: str, form: _IssuerForm) -> Issuer:
         if issuer.roots:
             ssl.create_default_context(cafile=issuer.roots)
     except (ValueError, OSError) as error:
-        raise BadSetting(place, " ".join(str(error).split()), _HINT) from None
+        raise BadSetting(place, " ".join(str(error).split()), HINT) from None
     if form.jwks is not None and not read_keys(form.jwks, issuer):
-        raise BadSetting(f"{place}.jwks", "has no key that can verify this issuer's tokens", _HINT)
+        raise BadSetting(f"{place}.jwks", "has no key that can verify this issuer's tokens", HINT)
     return issuer
 
 
@@ -97,4 +83,4 @@ def _check_unique(path: Path, issuers: Sequence[Issuer]) -> None:
     for name, values in (("issuer", [i.url for i in issuers]), ("shortName", [i.short_name for i in issuers])):
         value, count = Counter(values).most_common(1)[0]
         if count > 1:
-            raise BadSetting(str(path), f"{name} {value!r} is listed twice", _HINT)
+            raise BadSetting(str(path), f"{name} {value!r} is listed twice", HINT)

@@ -7,23 +7,16 @@ what was expected: unknown fields, keys that cannot be read, one id listed twice
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from outrig.server.listing import HINT, Form, read_listing
 from outrig.server.settings import BadSetting, Settings
 from outrig.tokens.keys import USER, ZONE, dataplane_ring, verifying_key
 from outrig.tokens.refusals import SigningKeyRefused
 from outrig.tokens.settings import PublicKey, TokenSettings
 
-_HINT = "docs/settings.md shows such a file"
 
-
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
-
-
-class _KeyForm(_Form):
+class _KeyForm(Form):
     kid: str = Field(min_length=1)
     key: str = ""
     key_file: str = ""
@@ -33,7 +26,7 @@ class _MeshKeyForm(_KeyForm):
     mesh: str = Field(min_length=1)
 
 
-class _FileForm(_Form):
+class _FileForm(Form):
     dataplane: list[_MeshKeyForm] = []
     zone: list[_KeyForm] = []
     user: list[_KeyForm] = []
@@ -55,14 +48,7 @@ def read_public_keys(file: str) -> tuple[PublicKey, ...]:
     if not file:
         return ()
     path = Path(file).expanduser()
-    try:
-        form = _FileForm.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadSetting(str(path), f"cannot be read: {' '.join(str(error).split())}", _HINT) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise BadSetting(f"{path}: {where}", first["msg"], _HINT) from None
+    form = read_listing(path, _FileForm)
     keys = tuple(_keys(path, form))
     _check_unique(path, keys)
     return keys
@@ -78,12 +64,12 @@ def _keys(path: Path, form: _FileForm) -> Iterator[PublicKey]:
 
 def _pem(place: str, form: _KeyForm) -> str:
     if bool(form.key) == bool(form.key_file):
-        raise BadSetting(place, "needs key or keyFile, and not both", _HINT)
+        raise BadSetting(place, "needs key or keyFile, and not both", HINT)
     try:
         pem = form.key or Path(form.key_file).expanduser().read_text(encoding="utf-8")
         verifying_key(pem)
     except (OSError, UnicodeDecodeError) as error:
-        raise BadSetting(f"{place}.keyFile", f"cannot be read: {error}", _HINT) from None
+        raise BadSetting(f"{place}.keyFile", f"cannot be read: {error}", HINT) from None
     except SigningKeyRefused as error:
         raise BadSetting(place, f"its key {error.problem}", "outrig token signing-key prints such keys") from None
     return pem
@@ -93,7 +79,7 @@ def _check_unique(path: Path, keys: Iterable[PublicKey]) -> None:
     seen = set()
     for key in keys:
         if (key.ring, key.kid) in seen:
-            raise BadSetting(str(path), f"key {key.kid!r} of {key.ring.prefix} is listed twice", _HINT)
+            raise BadSetting(str(path), f"key {key.kid!r} of {key.ring.prefix} is listed twice", HINT)
         seen.add((key.ring, key.kid))
 
 

@@ -1,7 +1,8 @@
 """Dataclasses to JSON and back, strictly: unknown fields, missing fields, wrong types and repeated keys are refused.
 
-A field that has its default is left out, so that a reader who does not know it yet reads the rest; nothing is ever
-written as null. JSON names are the Python names in camelCase. Raises `WireError`, whose text names the field.
+What is absent (None, or a list that is empty by default) is left out, so that a reader who does not know the field yet
+reads the rest; nothing is ever written as null. JSON names are the Python names in camelCase. Raises `WireError`, whose
+text names the field.
 """
 
 import json
@@ -79,15 +80,15 @@ def _expect(kind: Any, value: Any, path: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        given = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) != _default(f)}
-        return {_camel(name): _plain(part) for name, part in given.items() if part is not None}
+        given = {f.name: getattr(value, f.name) for f in fields(value) if not _is_absent(f, getattr(value, f.name))}
+        return {_camel(name): _plain(part) for name, part in given.items()}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
 
 
-def _default(field: Field[Any]) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
+def _is_absent(field: Field[Any], value: Any) -> bool:
+    return value is None or (value == () and field.default == ())
 
 
 def _camel(name: str) -> str:

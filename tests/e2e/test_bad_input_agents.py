@@ -90,7 +90,7 @@ def plane(member: Member) -> Iterator[ControlPlane]:
 def refused(answer: Answer, *statuses: int) -> str:
     """What a refusal says."""
     assert answer.status in statuses, answer
-    assert set(answer.json) - {"retryAfter"} == {"code", "reason", "hint", "reference"}
+    assert set(answer.json) == {"code", "reason", "hint", "reference", "retryAfter"}
     return str(answer.json["reason"])
 
 

@@ -18,7 +18,7 @@ from outrig.wire.stream import Bye, Rejoin, Report, Welcome, Withdrawn
 from outrig.xds.session import Session
 from tests.unit.control_making import BOUND, LONG, SOON, delete, register, running, wait_condition, wait_resource
 from tests.unit.hub_making import reader
-from tests.unit.replica_making import PATIENT, QUICK, start, turns, two_planes, until
+from tests.unit.replica_making import PATIENT, QUICK, Agent, start, turns, two_planes, until
 
 ENTRY = entry_key("shop", "web")
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -165,6 +165,15 @@ async def test_one_replica_at_a_time_has_the_duty_and_the_end_of_one_hands_it_ov
         assert second.replicas.others == frozenset()
 
 
+async def held_up(store: MemoryStore, agent: Agent) -> asyncio.Task[None]:
+    """The drain of an agent's workload, begun and not complete: whatever could be done about it has been done."""
+    draining = asyncio.create_task(agent.open.report(Report("draining")))
+    await wait_condition(store, ENTRY, READY, "Draining")
+    await turns(200)
+    assert not draining.done()
+    return draining
+
+
 async def test_a_drain_is_complete_once_the_proxies_of_all_replicas_have_accepted_it(store: MemoryStore) -> None:
     session = await register_called(store, "*")
     async with two_planes(store, away=0.0) as (a, b):
@@ -172,10 +181,7 @@ async def test_a_drain_is_complete_once_the_proxies_of_all_replicas_have_accepte
         assert await agent.heard() == Welcome("a")
         with reader(a.hub, "shop/1", "web") as near, reader(b.hub, "shop/2", "web") as far:
             async with running(near.keep_reading()):
-                draining = asyncio.create_task(agent.open.report(Report("draining")))
-                await wait_condition(store, ENTRY, READY, "Draining")
-                await asyncio.sleep(0.1)
-                assert not draining.done()
+                draining = await held_up(store, agent)
                 async with running(far.keep_reading()):
                     await draining
                     assert await agent.heard() == Withdrawn(complete=True)
@@ -216,10 +222,7 @@ async def test_a_proxy_that_went_to_another_replica_is_waited_for_there_only(sto
             await placed(store, caller, "a")
         with reader(b.hub, "shop/caller", "web") as moved:
             await placed(store, caller, "b")
-            draining = asyncio.create_task(agent.open.report(Report("draining")))
-            await wait_condition(store, ENTRY, READY, "Draining")
-            await asyncio.sleep(0.1)
-            assert not draining.done()
+            draining = await held_up(store, agent)
             async with running(moved.keep_reading()):
                 await draining
                 assert await agent.heard() == Withdrawn(complete=True)
@@ -247,10 +250,7 @@ async def test_a_proxy_on_its_way_to_another_replica_is_waited_for(store: Memory
         assert await agent.heard() == Welcome("a")
         with reader(a.hub, "shop/caller", "web"):
             await placed(store, caller, "a")
-        draining = asyncio.create_task(agent.open.report(Report("draining")))
-        await wait_condition(store, ENTRY, READY, "Draining")
-        await asyncio.sleep(0.1)
-        assert not draining.done()
+        draining = await held_up(store, agent)
         with reader(b.hub, "shop/caller", "web"):
             await draining
             assert await agent.heard() == Withdrawn(complete=True)
@@ -265,10 +265,7 @@ async def test_the_proxies_of_a_replica_that_died_are_waited_for_until_they_are_
             await placed(store, caller, "a")
             await a.kill()
         await until(lambda: b.replicas.others == frozenset())
-        draining = asyncio.create_task(agent.open.report(Report("draining")))
-        await wait_condition(store, ENTRY, READY, "Draining")
-        await asyncio.sleep(0.1)
-        assert not draining.done()
+        draining = await held_up(store, agent)
         with reader(b.hub, "shop/caller", "web"):
             await draining
             assert await agent.heard() == Withdrawn(complete=True)
@@ -352,11 +349,13 @@ class Others:
     """There is nobody else; the store has answered for long, or has only just come back."""
 
     steady = True
+    asked = 0
 
     def is_other(self, _name: str) -> bool:
         return False
 
     def is_steady(self, _seconds: float) -> bool:
+        self.asked += 1
         return self.steady
 
 
@@ -366,7 +365,7 @@ async def test_no_grace_ends_before_the_store_has_answered_for_as_long(store: Me
     reaper = Reaper(store, Graces(noticed=LONG, disconnected=SOON, removed=LONG), others=others)
     async with running(reaper.run()):
         reaper.lost(session.registration, session.uid)
-        await asyncio.sleep(10 * SOON)
+        await until(lambda: others.asked > 3)
         entry = await store.get(ENTRY)
         assert entry is not None
         assert condition_of(entry.status, READY) is None
@@ -387,9 +386,11 @@ class Away(MemoryStore):
     """A store that can be out of reach."""
 
     away = False
+    refused = 0
 
     async def beat(self, replica: Sign) -> None:
         if self.away:
+            self.refused += 1
             raise Unavailable("store", "is away")
         await super().beat(replica)
 
@@ -400,7 +401,7 @@ async def test_while_the_store_is_away_nobody_dies_and_nothing_counts_as_steady(
         assert a.replicas.is_steady(LONG)
         store.away = True
         await until(lambda: not a.replicas.is_steady(0.0) and not b.replicas.is_steady(0.0))
-        await asyncio.sleep(2 * QUICK.beat * QUICK.missed)
+        await until(lambda: store.refused > 4 * QUICK.missed)  # of both
         assert (a.replicas.others, b.replicas.others) == ({"b"}, {"a"})
         store.away = False
         await until(lambda: a.replicas.is_steady(0.0) and b.replicas.is_steady(0.0))

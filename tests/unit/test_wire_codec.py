@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from outrig.wire import stream
 from outrig.wire.codec import WireError, decode, encode
-from outrig.wire.join import AwsProof, DataplaneJoin, EcsTask, HostAddress, JoinRequest, TokenProof
+from outrig.wire.join import AwsProof, DataplaneJoin, EcsTask, HostAddress, JoinRequest, Refusal, TokenProof
 from outrig.wire.probe import PortProbe
 
 
@@ -64,10 +64,19 @@ def test_what_is_written_is_read_back(message: object) -> None:
     assert decode(type(message), encode(message)) == message
 
 
-def test_what_has_its_default_is_left_out_so_that_older_readers_understand_the_rest() -> None:
-    assert json.loads(encode(Outer("a", Inner(1)))) == {"text": "a", "inner": {"someNumber": 1}}
-    assert json.loads(stream.write(stream.Report("ready"))) == {"type": "report", "state": "ready"}
+def test_what_is_absent_is_left_out_so_that_older_readers_understand_the_rest() -> None:
+    written = {"text": "a", "inner": {"someNumber": 1}, "names": {}, "flag": False}
+    assert json.loads(encode(Outer("a", Inner(1)))) == written
+    assert json.loads(stream.write(stream.Report("ready"))) == {"type": "report", "state": "ready", "reason": ""}
+    assert json.loads(encode(Refusal("OUT101", "no", "", "ab"))) == {
+        "code": "OUT101",
+        "reason": "no",
+        "hint": "",
+        "reference": "ab",
+        "retryAfter": 0,
+    }
     assert set(json.loads(encode(DATAPLANE))) >= {"namespace", "workloadGroup", "addresses", "token", "dataplane"}
+    assert not {"aws", "ecs", "jwt"} & json.loads(encode(DATAPLANE)).keys()
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf"), 1e9])
