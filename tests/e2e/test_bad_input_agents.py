@@ -158,7 +158,7 @@ HELLO = {"type": "hello", "uid": "another", "agentVersion": "1"}
         (frame(b"\0" * 10, opcode=2), 1008),
         (frame(json.dumps(HELLO).encode()), 1008),
         (frame(json.dumps({**HELLO, "more": 1}).encode()), 1008),
-        (frame(b"x" * 100_000), 1009),
+        (frame(b"x" * 100_000)[:1_000], 1009),  # judged by what it says it will be: nobody waits for the rest
         (b"\x81\xff" + struct.pack(">Q", 2**62) + b"maskxxxx", 1009),
         (b"\x81\x05hello", 1002),
         (b"\xf1\x80mask", 1002),
