@@ -2,11 +2,12 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-KUBECTLS := 1.36.3 1.37.1
+KUBECTLS := 1.27.1 1.30.0 1.33.9 1.37.1
 KUBECTL_NEWEST := 1.37.1
 READY := .venv/.ready
+unexport PYTHONDONTWRITEBYTECODE # where it is set, every worker would compile all tests anew
 
-.PHONY: setup check test demo zero-drop lock format sizes clean
+.PHONY: setup check test demo kubectls zero-drop lock format sizes clean
 
 setup: $(READY)
 
@@ -27,6 +28,9 @@ test: setup  ## everything, with the real Envoy, kubectl and aws
 
 demo: setup  ## the guide and the whole of Bookinfo, played on an ECS of this machine
 	@$(BIN)/python -m demo
+
+kubectls: setup  ## the pages of docs/kubectl, typed into every kubectl on the PATH as well
+	@EVERY_KUBECTL=1 $(BIN)/pytest -q -n 2 tests/e2e/test_kubectl_transcripts.py
 
 zero-drop: setup  ## every kind of change under load; writes docs/zero-drop.md
 	@$(BIN)/python -m bench.zero_drop

@@ -5,16 +5,19 @@ import signal
 import sys
 import time
 
-from demo.programme import STEPS
+from demo.programme import SCENES, STEPS
 from demo.stage import Stage, StageLost, StepFailed, open_stage
 from demo.steps import Step
 from outrig.errors import OutrigError
 
 SETTING = 2  # so many steps set the stage for all others
+OPENINGS = {scene[0]: heading for heading, scene in SCENES.items()}
 
 
 def play(stage: Stage, number: int, step: Step) -> bool:
     """Play one step; whether it held. Raises StageLost."""
+    if heading := OPENINGS.get(step):
+        print(f"{heading}\n", flush=True)
     title = (step.__doc__ or step.__name__).strip().splitlines()[0].rstrip(".")
     print(f"{number:2} {title}", flush=True)
     started = time.monotonic()
@@ -49,7 +52,7 @@ def main() -> int:
     argparse.ArgumentParser(prog="python -m demo", description=__doc__).parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
-    print(f"the guide in {len(STEPS)} steps, about two minutes\n", flush=True)
+    print(f"{len(STEPS)} steps, about two minutes\n", flush=True)
     try:
         with open_stage() as stage:
             outcomes = play_all(stage)

@@ -20,7 +20,7 @@ def two_replicas_one_database(stage: Stage) -> None:
         ),
         "the other replica knows of it",
     )
-    stage.show(f"asked of the other replica: {other}")
+    stage.show(f"asked of the other replica:\n{other}")
 
 
 def second_kubeconfig(stage: Stage, port: int) -> str:
@@ -32,9 +32,10 @@ def second_kubeconfig(stage: Stage, port: int) -> str:
 
 
 def found(text: str, pattern: str) -> str | None:
-    """The line that fits, if any."""
-    lines = [line for line in text.splitlines() if re.search(pattern, line)]
-    return lines[0] if lines else None
+    """The heading and the line that fits, if any does."""
+    heading, *lines = text.splitlines() or [""]
+    fitting = [line for line in lines if re.search(pattern, line)]
+    return f"{heading}\n{fitting[0]}" if fitting else None
 
 
 def dataplanes_join(stage: Stage) -> None:

@@ -5,6 +5,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Final
 
 _INTERRUPTED: Final = 130
@@ -13,12 +14,7 @@ _OF_LOCAL: Final = frozenset({"dns", "moto", "werkzeug"})
 
 def main() -> int:
     """Run the command line; gives the exit status."""
-    try:
-        return _dispatch(sys.argv[1:])
-    except KeyboardInterrupt:  # while a part is loaded; each handles it by itself once it runs
-        return _INTERRUPTED
-    except ModuleNotFoundError as error:
-        return _say_missing(error)
+    return _guarded(lambda: _dispatch(sys.argv[1:]))
 
 
 def kuma_dp() -> int:
@@ -28,9 +24,23 @@ def kuma_dp() -> int:
 
 
 def kuma_cp() -> int:
-    """`kuma-cp …` is `outrig cp …`."""
-    sys.argv[1:1] = ["cp"]
-    return main()
+    """`kuma-cp …` is `outrig cp …`, under its own name."""
+    return _guarded(_kuma_cp)
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    try:
+        return work()
+    except KeyboardInterrupt:  # while a part is loaded; each handles it by itself once it runs
+        return _INTERRUPTED
+    except ModuleNotFoundError as error:
+        return _say_missing(error)
+
+
+def _kuma_cp() -> int:
+    from outrig.cli.main import kuma_cp as cli
+
+    return cli()
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -61,7 +71,8 @@ def _say_missing(error: ModuleNotFoundError) -> int:
     if name in ("", "outrig"):
         raise error
     extra = "local" if name in _OF_LOCAL else "control-plane"
-    print(f"outrig: {name} is not installed, only the agent is: pip install 'outrig[{extra}]'", file=sys.stderr)
+    hint = f"pip install '.[{extra}]' in the directory of its source"
+    print(f"outrig: {name} is not installed, only the agent is: {hint}", file=sys.stderr)
     return 1
 
 

@@ -34,12 +34,31 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A resource without which the owned one must not exist (Kubernetes ownerReferences)."""
+    """A resource without which the owned one must not exist (Kubernetes ownerReferences).
+
+    `blocks`: an owner that is deleted in the foreground waits for the owned one to go.
+    """
 
     key: Key
     uid: str
     api_version: str
     controller: bool = True
+    blocks: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Who has written which fields of a resource: an entry of Kubernetes' managedFields.
+
+    `operation` is Apply or Update; `fields` are the entry's fieldsV1, as JSON text.
+    """
+
+    name: str
+    operation: str
+    api_version: str
+    fields: str
+    subresource: str = ""
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +66,8 @@ class Resource:
     """One resource as stored.
 
     `body` is every top-level field but apiVersion, kind, metadata and status (usually just `spec`), as plain
-    JSON values. `generation` counts changes of `body`; `revision` is the store's, 0 before the first write.
+    JSON values. `generation` counts changes of `body`; `revision` is the store's, 0 before the first write. `managers`
+    are those who wrote it through the API of Kubernetes; nobody is noted for what was written otherwise.
     """
 
     key: Key
@@ -62,6 +82,7 @@ class Resource:
     revision: int = 0
     created: datetime | None = None
     deleting: datetime | None = None
+    managers: tuple[Manager, ...] = ()
 
     @property
     def spec(self) -> Json:

@@ -1,8 +1,25 @@
 """Options of all tests, and what they take for granted of whoever starts them."""
 
 import signal
+from typing import Any, Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+TOGETHER: Final = {f"tests/e2e/test_guide_{part}.py": "the guide" for part in ("configuration", "life", "why")}
+"""Files that share what takes long to start: one process runs them all."""
+
+
+class Scenes(LoadScopeScheduling):
+    """Gives each process a file at a time, or several that share a scene."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return TOGETHER.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scenes | None:
+    return Scenes(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,7 +19,7 @@ from outrig.snapshot import ENDPOINTS, SECRET, ProxyId, Snapshot, TypeUrl
 from outrig.store.protocol import Change, ChangeType
 from outrig.view import assignment_of, called, view_of
 
-KINDS = (*core.KINDS, core.AUTHORITY, *istio.KINDS, *onboarding.KINDS, *kuma.KINDS)
+KINDS = (*core.KINDS, core.AUTHORITY, *istio.KINDS, *onboarding.KINDS, *kuma.KINDS, kuma.OFFER)
 BY_NAME = {kind.name: kind for kind in KINDS}
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 REGISTRATION = Key("runtime.onboarding.tetrate.io", "WorkloadAutoRegistration", "", "any", "any")
@@ -34,7 +34,7 @@ def document(content: Mapping[str, Any], *, created: datetime = NOON) -> Resourc
     body = {name: value for name, value in content.items() if name not in {"apiVersion", "kind", "metadata", "status"}}
     kind.schema.model_validate(body)
     return Resource(
-        key=Key(kind.group, kind.name, "", metadata.get("namespace", ""), metadata["name"]),
+        key=Key(kind.group, kind.name, metadata.get("mesh", ""), metadata.get("namespace", ""), metadata["name"]),
         body=kind.default(body),
         status=content.get("status", {}),
         owners=tuple(_owner(metadata["namespace"], owner) for owner in metadata.get("ownerReferences", ())),
@@ -117,6 +117,12 @@ def tagged(service: str, port: int, protocol: str = "http", **tags: str) -> dict
         "servicePort": port - 100,
         "tags": {"kuma.io/service": service, "kuma.io/protocol": protocol, **tags},
     }
+
+
+def offer(service: str, *ports: tuple[int, str], mesh: str = "default", **status: str) -> Resource:
+    """What is kept of a service of Dataplanes: its ports, and what was spoken there."""
+    body = {"ports": [{"port": port, "protocol": protocol} for port, protocol in ports]}
+    return document({"kind": "Offer", "metadata": {"mesh": mesh, "name": service}, "status": status, **body})
 
 
 def mesh(name: str = "default", mode: str = "STRICT") -> Resource:

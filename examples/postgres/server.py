@@ -82,6 +82,10 @@ class PostgresServer:
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGINT)
 
+    def processes(self) -> list[int]:
+        """Of a server that runs: its own process and one for each session and each of its duties."""
+        return _descendants(self._process.pid) if self._process else []
+
     def wait(self) -> int:
         """Until it has ended by itself; gives its exit status."""
         return self._process.wait() if self._process else 0
@@ -168,6 +172,12 @@ def _unprivileged() -> list[str]:
     namespace = ["unshare", "--user", "--map-user=65534", "--map-group=65534"] if os.geteuid() == 0 else []
     # Becoming somebody else makes the kernel forget to whose end ours is tied, so that comes afterwards.
     return [*namespace, "setpriv", "--pdeathsig", "QUIT"]
+
+
+def _descendants(pid: int) -> list[int]:
+    """A process and all that it has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [pid, *(found for child in children for found in _descendants(int(child)))]
 
 
 def _free_port() -> int:

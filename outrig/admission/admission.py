@@ -16,6 +16,7 @@ from outrig import __version__
 from outrig.admission import audit
 from outrig.admission.answers import answer
 from outrig.admission.candidates import Arrival, Candidate, Candidates
+from outrig.admission.complaints import Complaints
 from outrig.admission.dataplanes import Enrolment
 from outrig.admission.denials import Denials, about
 from outrig.admission.form import VERSION
@@ -56,7 +57,7 @@ class Admission:
             Enrolment(authorities, signed, from_peer=from_peer),
             from_peer,
         )
-        self._denials = Denials(store, settings)
+        self._denials, self._complaints = Denials(store, settings), Complaints()
         self._rate = Buckets(settings.rate, settings.burst)
         self._renewals = Buckets(settings.task_rate, settings.task_burst)
         self._challenges = Buckets(settings.challenge_rate, settings.challenge_burst)
@@ -108,6 +109,7 @@ class Admission:
             raise
         except Refused as refused:
             audit.refused(request, refused, proven=proven)
+            self._complaints.tell(request, refused)
             who = proven.account if proven else ""
             await self._denials.record(about(request), refused, who=who, now=now)
             raise
@@ -133,7 +135,7 @@ class Admission:
         async with self._store.transaction() as tx:
             if not await tx.consume_nonce(candidate.nonce, now):
                 raise NonceRefused("nonce", "is unknown, used or expired", "ask for a new challenge", retry_after=1)
-            return bool(await tx.live_keys(candidate.claimed, now))
+            return bool(await tx.issued_to(candidate.claimed, now))
 
 
 def _take(buckets: Buckets, name: str, problem: str) -> None:

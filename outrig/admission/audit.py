@@ -21,6 +21,7 @@ def admitted(request: JoinRequest, vouched: Vouched, enrolled: Enrolled) -> None
         key_hash=enrolled.control.key_hash,
         serials=[issued.serial for issued in enrolled.issued],
         policy=enrolled.policy,
+        in_place_of=enrolled.before,
         proof=fingerprint(request),
     )
 
@@ -32,6 +33,7 @@ def refused(request: JoinRequest, refusal: Refused, *, proven: Vouched | None) -
         outcome="refused",
         code=refusal.code,
         reason=refusal.reason,
+        hint=refusal.hint,
         detail=refusal.detail,
         reference=refusal.reference,
         **(proven.facts if proven else {"claimed_task": ascii(claim(request))[1:-1][:200]}),

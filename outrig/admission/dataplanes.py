@@ -1,7 +1,7 @@
 """What a data plane's join changes, in one transaction: its Dataplane, and the certificates on record.
 
 In: a caller that has shown what it is allowed to be. Refused: what it is not allowed; a mesh that does not exist, or
-does not take it; addresses that are not its own; the name of another, while that one's agent is connected. A name whose
+does not take it; addresses that are not its own; the name of another, while that one's agent is there. A name whose
 agent is away is taken over: what was there is deleted, so that its certificates stand for nothing any more.
 
 A zone proxy is registered likewise; it is in no mesh, so it gets no identity among workloads.
@@ -13,7 +13,8 @@ from datetime import datetime
 
 from outrig.admission.addresses import check_addresses
 from outrig.admission.documents import DATAPLANE, Asked
-from outrig.admission.enrolment import Enrolled, identity_row
+from outrig.admission.enrolment import KEEP_KEY, Enrolled, identity_row
+from outrig.admission.offers import keep_offers
 from outrig.admission.ports import Authorities, DataplaneTokens, Peer
 from outrig.admission.proven import Warranted
 from outrig.admission.refusals import (
@@ -26,6 +27,7 @@ from outrig.admission.refusals import (
     NameTaken,
     WarrantRefused,
 )
+from outrig.admission.seats import held_by, is_away, is_bearer, last_issued
 from outrig.admission.warranting import refused_token
 from outrig.admission.warrants import check_claims, check_warrant
 from outrig.ca import names
@@ -36,7 +38,6 @@ from outrig.ca.names import ControlName, NameRefused, peer_uris
 from outrig.ca.peers import ControlPeer
 from outrig.dialects import syntax
 from outrig.dialects.bans import banned_in
-from outrig.dialects.conditions import AGENT_CONNECTED, condition_of
 from outrig.dialects.kuma.constraints import allowed
 from outrig.dialects.kuma.dataplane import dataplane_identities, networking_of
 from outrig.dialects.kuma.insight import with_certificate, with_versions
@@ -82,17 +83,21 @@ class Enrolment:
         mesh = await self._mesh(tx, entrant) if asked.proxy_type == DATAPLANE else None
         held = await tx.get(asked.key)
         wanted = await self._check(tx, entrant, held)
-        renewal = await _is_holder(tx, entrant, held, now=now)
-        await _check_key(tx, entrant, now=now)
-        if held is not None and not renewal:
+        last = await last_issued(tx, held, now) if held else None
+        renewal = last is not None and is_bearer(last, entrant.key_hash, entrant.holder)
+        await _check_key(tx, entrant, held, now=now)
+        if held and last and not renewal:
             _check_name(held)
         workload = self._workload(entrant, wanted, mesh)
         base = _base(wanted, held, renewal=renewal)
         noted = await _noted(tx, base, workload, entrant=entrant, now=now)
         stored = await _keep(tx, held, noted, renewal=renewal)
+        if asked.proxy_type == DATAPLANE:
+            await keep_offers(tx, stored)
         await self._check_standing(tx, entrant)
         control = self._authorities.issue_control(entrant.key, self._name(asked, stored), until=warrant.until)
-        enrolled = Enrolled(stored, control, workload, "" if renewal else warrant.whose)
+        before = held.uid if held and not renewal and holder_of(held) else ""
+        enrolled = Enrolled(stored, control, workload, "" if renewal else warrant.whose, before)
         for issued in enrolled.issued:
             await tx.add_identity(identity_row(issued, stored, principal=entrant.proven.principal))
         return enrolled
@@ -156,7 +161,8 @@ async def _check_zone(tx: Transaction, entrant: Entrant) -> None:
     """A zone token is for the one zone there is, or for one that somebody made a Zone for. Raises WarrantRefused."""
     warrant = entrant.proven.warrant
     if warrant.zone not in ("", LOCAL_ZONE) and not await tx.get(Key(ZONE.group, ZONE.name, "", "", warrant.zone)):
-        raise WarrantRefused(warrant.whose, f"it is for zone {warrant.zone}, which does not exist")
+        hint = "create the Zone, or issue another token"
+        raise WarrantRefused(warrant.whose, f"it is for zone {warrant.zone}, which does not exist", hint)
 
 
 def _addresses(asked: Asked, text: Resource) -> Mapping[str, str]:
@@ -172,41 +178,25 @@ def _addresses(asked: Asked, text: Resource) -> Mapping[str, str]:
     return {field: syntax.canonical_ip(address) for field, address in said.items() if address}
 
 
-async def _is_holder(tx: Transaction, entrant: Entrant, held: Resource | None, *, now: datetime) -> bool:
-    """Whether the caller is who joined as this before: by its key, or by the control identity it came with."""
-    joined = holder_of(held) if held else None
-    if held is None or joined is None:
-        return False
-    newest = next(iter(await tx.identities(held.uid)), None)
-    if newest is None or newest.not_after <= now:
-        return False
-    came = entrant.holder
-    if came and came.name.uid == held.uid and came.key_hash == newest.key_hash:
-        return True
-    return joined.principal == entrant.proven.principal and entrant.key_hash == newest.key_hash
-
-
-async def _check_key(tx: Transaction, entrant: Entrant, *, now: datetime) -> None:
-    """A key serves one caller, and a task has one key. A token's holder has no name but its proxy's."""
+async def _check_key(tx: Transaction, entrant: Entrant, held: Resource | None, *, now: datetime) -> None:
+    """A key serves one proxy, and a task has one key: that of whoever holds its place. A token's holder has no name but
+    its proxy's."""
     principal = entrant.proven.principal
-    owner = await tx.task_of_key(entrant.key_hash, now)
-    if owner not in (None, principal):
-        raise KeyReused("csr", "its key belongs to another proxy", "make a key in each", detail=str(owner))
+    for one in await held_by(tx, await tx.issued_for(entrant.key_hash, now)):
+        if one.task != principal and (held is None or one.registration != held.uid):
+            raise KeyReused("csr", "its key belongs to another proxy", "make a key in each", detail=one.task)
     if principal == entrant.asked.principal:
         return
-    live = await tx.live_keys(principal, now)
-    if live and entrant.key_hash not in live and not (entrant.holder and entrant.holder.key_hash in live):
-        hint = "renew with the key it joined with, or present its control identity; the old key expires by itself"
-        raise KeyPinned("csr", "this task has joined with another key", hint)
+    mine = await held_by(tx, await tx.issued_to(principal, now))
+    if mine and not any(is_bearer(one, entrant.key_hash, entrant.holder) for one in mine):
+        raise KeyPinned("csr", "this task has joined with another key, and its agent is there", KEEP_KEY)
 
 
 def _check_name(held: Resource) -> None:
-    """A name is free to be taken over while nobody is connected by it. Raises NameTaken."""
-    connected = condition_of(held.status, AGENT_CONNECTED)
-    if connected and connected.status:
-        raise NameTaken(
-            str(held.key), "is that of a proxy that is connected", "names of proxies differ: choose another"
-        )
+    """A name is free to be taken over once the agent that has it is away. Raises NameTaken."""
+    if not is_away(held):
+        hint = "names of proxies differ: choose another, or come once the agent that has it is gone"
+        raise NameTaken(str(held.key), "is that of a proxy that is connected, or has just joined", hint)
 
 
 async def _noted(

@@ -1,7 +1,8 @@
 """Refusals as Kubernetes Events, so that `kubectl get events` shows who was turned away, and why.
 
-Equal refusals count up one Event. A caller that has not shown who it is can cause Events only for groups that exist,
-and nobody can cause more of them than the settings allow. Failing to write one never changes the answer to the join.
+Equal refusals count up one Event. A caller that has not shown who it is can cause Events only for groups and proxies
+that exist, and of others one for each code about their mesh; nobody can cause more of them than the settings allow.
+Failing to write one never changes the answer to the join.
 """
 
 import logging
@@ -16,7 +17,7 @@ from outrig.admission.refusals import CsrRefused, DataplaneRefused, LabelRefused
 from outrig.admission.settings import AdmissionSettings
 from outrig.attest.refusals import NoCredentials
 from outrig.dialects.core.event import event_key, event_time, warning_event
-from outrig.dialects.kuma.mesh import mesh_key
+from outrig.dialects.kuma.mesh import MESH, mesh_key
 from outrig.dialects.kuma.tags import namespace_of
 from outrig.errors import OutrigError
 from outrig.resources import Json, Key, Resource
@@ -38,12 +39,19 @@ _log = logging.getLogger(__name__)
 class About:
     """What a refusal is told about. `shown` stands in the Event, in whose namespace it is written while `home` exists.
 
-    `stored`: the resource itself.
+    `stored`: the resource itself. `asked`: what the caller wanted to be, where that is not what is shown.
     """
 
     shown: Key
     stored: Key
     home: Key
+    asked: str = ""
+
+    @property
+    def at_home(self) -> "About":
+        """The same, told about the mesh: of what anybody can make up a name for, that one name remains."""
+        shown = Key(self.home.group, self.home.kind, "", self.shown.namespace, self.home.name)
+        return About(shown, self.home, self.home, f"{self.shown.kind} {self.shown.name}: ")
 
 
 def about(request: JoinRequest) -> About:
@@ -72,7 +80,9 @@ class Denials:
             return
         try:
             if not (refused.proven or await self._store.get(about.stored)):
-                return
+                if about.home.kind != MESH.name:
+                    return
+                about = about.at_home
             # Budgets apart, so that callers nobody knows cannot use up what is there to tell of known ones.
             if self._rate.take(f"{about.shown.namespace} {refused.proven}", time.monotonic()) > 0:
                 return
@@ -84,9 +94,9 @@ class Denials:
     async def _write(self, tx: Transaction, about: About, refused: Refused, *, who: str, now: datetime) -> None:
         if not await tx.get(about.home):
             return
-        involved, key = await tx.get(about.stored), event_key(about.shown, refused.code, who)
+        involved, key = await tx.get(about.stored), event_key(about.shown, about.shown.kind, refused.code, who)
         before = await tx.get(key)
-        body = _body(about.shown, refused, uid=involved.uid if involved else "", now=now)
+        body = _body(about, refused, uid=involved.uid if involved else "", now=now)
         if before is None:
             await _forget(tx, about.shown.namespace, before=now - self._lifetime)
             await tx.create(Resource(key, body=body))
@@ -102,7 +112,7 @@ async def _forget(tx: Transaction, namespace: str, *, before: datetime) -> None:
             await tx.delete(event.key)
 
 
-def _body(group: Key, refused: Refused, *, uid: str, now: datetime) -> Json:
+def _body(about: About, refused: Refused, *, uid: str, now: datetime) -> Json:
     notes = "; ".join(note for note in (refused.detail, refused.hint) if note)
-    message = f"{refused.code} {refused.reason}{f' ({notes})' if notes else ''} [{refused.reference}]"
-    return warning_event(group, uid=uid, reason=REASON, message=message, now=now)
+    message = f"{about.asked}{refused.code} {refused.reason}{f' ({notes})' if notes else ''} [{refused.reference}]"
+    return warning_event(about.shown, uid=uid, reason=REASON, message=message, now=now)

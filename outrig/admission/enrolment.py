@@ -1,14 +1,16 @@
 """What a join changes, in one transaction: the registration, its WorkloadEntry, the certificates on record.
 
 In: a caller whose identity is proven. Refused: unknown groups, callers no OnboardingPolicy lets in, a second key for a
-workload, a token that has let another key in, labels that the group declares itself. A workload that comes back with
-its live key, or with its live control identity, is a renewal: it keeps the group as it was when it joined, and
-OnboardingPolicies are not asked again.
+workload that is there, a token that has let another key in, labels that the group declares itself. A workload that
+comes back with its live key, or with its live control identity, is a renewal: it keeps the group as it was when it
+joined, and OnboardingPolicies are not asked again. With another key it takes the place of one that is away: what was
+there is deleted, so that its certificates stand for nothing any more.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from outrig.admission.addresses import Reach
 from outrig.admission.form import Wanted
@@ -25,6 +27,7 @@ from outrig.admission.refusals import (
     RegistrationTaken,
     TokenUsed,
 )
+from outrig.admission.seats import held_by, is_bearer, last_issued
 from outrig.attest.token import LEEWAY
 from outrig.ca.authority import Issued
 from outrig.ca.csr import PublicKey
@@ -52,6 +55,8 @@ from outrig.resources import Key, Owner, Resource
 from outrig.store.protocol import AlreadyExists, Identity, Query, Transaction
 from outrig.wire.join import JoinRequest
 
+KEEP_KEY: Final = "come with that key or its control identity, or once the agent that has it is gone"
+
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
@@ -69,12 +74,16 @@ class Newcomer:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What came of it. `policy`: what let the caller in; empty for a renewal. `workload`: None if in no mesh."""
+    """What came of it. `policy`: what let the caller in; empty for a renewal. `workload`: None if in no mesh.
+
+    `before`: uid of the registration whose place it took; empty if that was free.
+    """
 
     registration: Resource
     control: Issued
     workload: Issued | None
     policy: str
+    before: str = ""
 
     @property
     def renewal(self) -> bool:
@@ -96,15 +105,20 @@ async def enrol(tx: Transaction, newcomer: Newcomer, *, authorities: Authorities
     """Register the caller and sign its certificates. Raises Refused."""
     mesh = await _mesh(tx, newcomer, authorities)
     held = await _registration(tx, newcomer)
-    await _check_key(tx, newcomer, held=held, now=now)
-    policy = "" if held and await _is_live(tx, held, now=now) else await _policy(tx, newcomer)
+    await _check_key(tx, newcomer, now=now)
+    last = await last_issued(tx, held, now) if held else None
+    renewal = last is not None and is_bearer(last, newcomer.key_hash, newcomer.holder)
+    policy = "" if renewal else await _policy(tx, newcomer)
+    before = ""
+    if held and last and not renewal:
+        before, held = await _displace(tx, held), None
     stored = await _refresh(tx, held, newcomer=newcomer) if held else await _create(tx, newcomer)
     said = held.spec["registration"] if held else None
     await _keep_entry(tx, stored, newcomer=newcomer, now=now, anew=said != stored.spec["registration"])
     control, workload = _issue(stored, newcomer, authorities=authorities, mesh=mesh)
     for issued in (control, workload):
         await tx.add_identity(identity_row(issued, stored, principal=newcomer.proven.principal))
-    return Enrolled(stored, control, workload, policy)
+    return Enrolled(stored, control, workload, policy, before)
 
 
 async def _mesh(tx: Transaction, newcomer: Newcomer, authorities: Authorities) -> MeshAuthority:
@@ -132,16 +146,17 @@ async def _registration(tx: Transaction, newcomer: Newcomer) -> Resource | None:
     return held
 
 
-async def _check_key(tx: Transaction, newcomer: Newcomer, *, held: Resource | None, now: datetime) -> None:
-    owner = await tx.task_of_key(newcomer.key_hash, now)
-    if owner not in (None, newcomer.proven.principal):
-        raise KeyReused("csr", "its key belongs to another workload", "make a key in each", detail=str(owner))
-    pinned = await _pinned(tx, newcomer.proven.principal, held=held, now=now)
-    known = newcomer.key_hash in pinned or _holds(newcomer.holder, held, pinned=pinned)
-    if pinned and not known:
-        hint = "renew with the key it joined with, or present its control identity; the old key expires by itself"
-        raise KeyPinned("csr", "this workload has joined with another key", hint)
-    await _spend(tx, newcomer, known=known)
+async def _check_key(tx: Transaction, newcomer: Newcomer, *, now: datetime) -> None:
+    """A key serves one workload, and a workload has one key: that of whoever holds its place."""
+    principal, key, holder = newcomer.proven.principal, newcomer.key_hash, newcomer.holder
+    others = [one.task for one in await held_by(tx, await tx.issued_for(key, now)) if one.task != principal]
+    if others:
+        raise KeyReused("csr", "its key belongs to another workload", "make a key in each", detail=others[0])
+    issued = await tx.issued_to(principal, now)
+    held = await held_by(tx, issued)
+    if held and not any(is_bearer(one, key, holder) for one in held):
+        raise KeyPinned("csr", "this workload has joined with another key, and its agent is there", KEEP_KEY)
+    await _spend(tx, newcomer, known=any(is_bearer(one, key, holder) for one in issued))
 
 
 async def _spend(tx: Transaction, newcomer: Newcomer, *, known: bool) -> None:
@@ -155,19 +170,12 @@ async def _spend(tx: Transaction, newcomer: Newcomer, *, known: bool) -> None:
             raise TokenUsed("jwt.token", "it was used before", "wait for the next one; keep the agent's key") from None
 
 
-async def _pinned(tx: Transaction, principal: str, *, held: Resource | None, now: datetime) -> frozenset[str]:
-    """The one key of the workload: that of its newest certificate, while unexpired."""
-    live = await tx.live_keys(principal, now)
-    issued = await tx.identities(held.uid) if held else ()
-    return live & {issued[0].key_hash} or live if issued else live
-
-
-def _holds(holder: ControlPeer | None, held: Resource | None, *, pinned: frozenset[str]) -> bool:
-    return holder is not None and held is not None and holder.name.uid == held.uid and holder.key_hash in pinned
-
-
-async def _is_live(tx: Transaction, held: Resource, *, now: datetime) -> bool:
-    return any(identity.not_after > now for identity in await tx.identities(held.uid))
+async def _displace(tx: Transaction, held: Resource) -> str:
+    """Whoever had this registration is away, and is nobody if it comes back with its certificates. Gives its uid."""
+    for owned in await tx.owned_by(held.uid):
+        await tx.delete(owned.key)
+    await tx.delete(held.key, uid=held.uid)
+    return held.uid
 
 
 async def _policy(tx: Transaction, newcomer: Newcomer) -> str:

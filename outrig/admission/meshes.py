@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from outrig.ca.authorities import Clock, utc_now
-from outrig.ca.authority import Authority
+from outrig.ca.authority import Authority, expiration_of
 from outrig.ca.meshes import (
     AUTHORITY,
     BUILTIN,
@@ -33,7 +33,7 @@ from outrig.errors import OutrigError
 from outrig.resources import Key, Resource
 from outrig.store.protocol import Query, Transaction
 from outrig.tokens.keys import dataplane_ring
-from outrig.tokens.tokens import ensure_signing_key
+from outrig.tokens.tokens import check_secret, ensure_signing_key
 
 
 class TrustDomainTaken(OutrigError):
@@ -52,7 +52,7 @@ class Meshes:
         """The Mesh of that name has the authority that it says, and a signing key; None: it is gone, and they go too.
 
         To be called within each transaction that writes a Mesh, or a Secret of one. What the old authority has signed
-        is accepted until it ends. Raises AuthorityRefused, TrustDomainTaken, TrustDomainChanged.
+        is accepted until it ends. Raises AuthorityRefused, or a group of them, TrustDomainTaken, TrustDomainChanged.
         """
         stored = await tx.get(authority_key(name))
         if mesh is None:
@@ -60,14 +60,18 @@ class Meshes:
             return
         await self._check_domain(tx, name)
         now = self._clock()
-        wanted, settings = await self._wanted(tx, mesh, stored, now=now)
+        wanted = await self._wanted(tx, mesh, stored, now=now)
         before = stored.body if stored else None
-        body = authority_body(before, wanted, mesh=name, settings=settings, now=now)
+        body = authority_body(before, wanted, mesh=name, settings=self._settings, now=now)
         if stored is None:
             await tx.create(Resource(authority_key(name), body=body))
         else:
             await tx.update(replace(stored, body=body))
         await ensure_signing_key(tx, dataplane_ring(name))
+
+    async def check(self, written: Resource) -> None:
+        """To be called with whatever is written, before that. Raises SigningKeyRefused."""
+        await check_secret(written)
 
     async def _check_domain(self, tx: Transaction, name: str) -> None:
         domain = self._settings.trust_domain_of(name)
@@ -77,25 +81,22 @@ class Meshes:
                 problem = f"its trust domain would be {domain}, which is that of mesh {other}"
                 raise TrustDomainTaken(f"Mesh {name}", problem, "choose another name")
 
-    async def _wanted(
-        self, tx: Transaction, mesh: Resource, stored: Resource | None, *, now: datetime
-    ) -> tuple[Wanted, CaSettings]:
+    async def _wanted(self, tx: Transaction, mesh: Resource, stored: Resource | None, *, now: datetime) -> Wanted:
         """What it is to sign with. While mutual TLS is off that stays as it is."""
         backend = enabled_backend(mesh)
         if backend is None and stored is not None:
             held = read_mesh_authority(stored)
             given = held.authority if held.backend != BUILTIN else None
-            return Wanted(given, held.backend), self._settings
+            return Wanted(given, held.backend, expiration=expiration_of(held.authority))
         if backend is None:
-            return Wanted(), self._settings
+            return Wanted()
         lifetime = backend.certificate_lifetime
         if backend.type == PROVIDED:
             given = await _provided(tx, mesh, backend, now=now)
-            return Wanted(given, f"{backend.type}/{backend.name}", lifetime), self._settings
+            return Wanted(given, f"{backend.type}/{backend.name}", lifetime)
         made = backend.settings.ca_cert
-        expiration = duration_of(made.expiration) if made and made.expiration else None
-        settings = replace(self._settings, authority_lifetime=expiration) if expiration else self._settings
-        return Wanted(lifetime=lifetime), settings
+        named = f"{backend.type}/{backend.name}"
+        return Wanted(backend=named, lifetime=lifetime, expiration=duration_of(made.expiration) if made else None)
 
 
 async def _forget(tx: Transaction, name: str, stored: Resource | None) -> None:
@@ -107,10 +108,15 @@ async def _forget(tx: Transaction, name: str, stored: Resource | None) -> None:
 
 
 async def _provided(tx: Transaction, mesh: Resource, backend: Backend, *, now: datetime) -> Authority:
-    place = "mtls.backends[0].conf"
-    conf = backend.settings
-    certificate = await _read(tx, mesh.key.name, conf.cert, place=f"{place}.cert")
-    key = await _read(tx, mesh.key.name, conf.key, place=f"{place}.key")
+    place, read, refused = "mtls.backends[0].conf", [], []
+    for part, source in (("cert", backend.settings.cert), ("key", backend.settings.key)):
+        try:
+            read.append(await _read(tx, mesh.key.name, source, place=f"{place}.{part}"))
+        except AuthorityRefused as error:
+            refused.append(error)
+    if refused:
+        raise refused[0] if len(refused) == 1 else ExceptionGroup("the certificate and its key", refused)
+    certificate, key = read
     try:
         return provided_authority(certificate, key, now)
     except AuthorityRefused as error:

@@ -113,7 +113,8 @@ def fingerprint(request: JoinRequest) -> str:
 
 def claim(request: JoinRequest) -> str:
     """Whom a request says it is of, as far as that can be read at a glance; for the log."""
-    return request.ecs.task_arn if request.ecs else "a token" if request.jwt or request.token else ""
+    bearer = request.jwt or request.token
+    return request.ecs.task_arn if request.ecs else "a token" if bearer and bearer.token else ""
 
 
 def asked_for(request: JoinRequest) -> str:

@@ -25,6 +25,11 @@ from outrig.tokens.refusals import TokenInvalid
 from outrig.wire.join import JoinRequest
 
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_WAYS: Final = {
+    AWS_IAM: "--auth-type=aws",
+    DP_TOKEN: "--dataplane-token-file with what `outrig token dataplane` prints",
+    ZONE_TOKEN: "--dataplane-token-file with what `outrig token zone` prints",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,11 @@ class WarrantProofs:
         method = DP_TOKEN if asked.proxy_type == DATAPLANE else ZONE_TOKEN
         if NONE in self._methods(asked) and (not token or method not in self._methods(asked)):
             return ""
+        if not token:
+            ways = " or ".join(_WAYS[one] for one in sorted(self._methods(asked)))
+            raise TokenRefused(
+                "token.token", "no proof was sent, neither a token nor a role's", f"give the agent {ways}"
+            )
         self._check_method(method, asked)
         try:
             kid_of(token)

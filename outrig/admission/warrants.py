@@ -91,15 +91,16 @@ def check_warrant(warrant: Warrant, asked: Asked) -> None:
     whose, kind = warrant.whose, asked.proxy_type
     if warrant.types is not None and kind not in warrant.types:
         allowed = ", ".join(sorted(warrant.types))
-        raise _refused(whose, f"it is for {allowed}, and a proxy of type {kind} asks", f"{TYPE} of the role, or Type")
+        hint = f"correct --proxy-type, or {_elsewhere(warrant, TYPE)}"
+        raise _refused(whose, f"it is for {allowed}, and a proxy of type {kind} asks", hint)
     if kind != DATAPLANE:
         return
     if warrant.mesh is None and warrant.types is not None:
         raise _refused(whose, f"it has no tag {MESH}", "tag the role with the name of the mesh")
     if warrant.mesh not in (None, asked.mesh):
-        raise _refused(whose, f"it is for mesh {warrant.mesh}, not for {asked.mesh}")
+        raise _refused(whose, f"it is for mesh {warrant.mesh}, not for {asked.mesh}", _mend(warrant, MESH))
     if warrant.name not in (None, asked.name):
-        raise _refused(whose, f"it is for Dataplane {warrant.name}, not for {asked.name}")
+        raise _refused(whose, f"it is for Dataplane {warrant.name}, not for {asked.name}", _mend(warrant, "name"))
 
 
 def check_claims(warrant: Warrant, dataplane: Resource) -> None:
@@ -110,11 +111,21 @@ def check_claims(warrant: Warrant, dataplane: Resource) -> None:
         if not values:
             raise _refused(warrant.whose, f"it demands the tag {tag}, which no inbound has", f"one of {_list(allowed)}")
         if wrong := values - allowed:
-            raise _refused(warrant.whose, f"it allows {tag} {_list(allowed)}, not {_list(wrong)}")
+            raise _refused(warrant.whose, f"it allows {tag} {_list(allowed)}, not {_list(wrong)}", _mend(warrant, tag))
     label = dataplane.labels.get(WORKLOAD)
     if warrant.workload not in (None, label):
         said = f"its label {WORKLOAD} is {label}" if label else f"it has no label {WORKLOAD}"
-        raise _refused(warrant.whose, f"it is for workload {warrant.workload}, and of the Dataplane {said}")
+        problem = f"it is for workload {warrant.workload}, and of the Dataplane {said}"
+        raise _refused(warrant.whose, problem, _mend(warrant, WORKLOAD))
+
+
+def _mend(warrant: Warrant, tag: str) -> str:
+    return f"correct the Dataplane, or {_elsewhere(warrant, tag)}"
+
+
+def _elsewhere(warrant: Warrant, tag: str) -> str:
+    """What else than the proxy may be wrong."""
+    return "issue another token" if warrant.jti else f"the role's tag {tag}"
 
 
 def _list(values: frozenset[str] | set[str]) -> str:

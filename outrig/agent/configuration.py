@@ -86,10 +86,10 @@ def read_agent(source: str, text: str) -> Output:
             return Output(stdout=_file(sidecar, "stdout"), stderr=_file(sidecar, "stderr"))
 
 
-def read_roots(source: str, text: str) -> str:
-    """The PEM text of one or more CA certificates, checked. Raises InvalidConfiguration."""
+def read_roots(source: str, text: str, *, flag: str = "--root-certs") -> str:
+    """The PEM text of one or more CA certificates, checked. `flag` takes a file. Raises InvalidConfiguration."""
     if "-----BEGIN CERTIFICATE-----" not in text:
-        hint = "give the certificate itself, not its path; for a file there is --root-certs FILE"
+        hint = f"give the certificate itself, not its path; for a file there is {flag} FILE"
         raise InvalidConfiguration(source, "expected the PEM text of CA certificates", hint)
     try:
         x509.load_pem_x509_certificates(text.encode())

@@ -19,6 +19,7 @@ from outrig.wire.codec import WireError, decode, encode
 from outrig.wire.join import Challenge, Discovery, JoinRequest, JoinResponse, Refusal
 
 VERSION = 1
+OTHER_PORT = "is it the control plane's port for agents, 5678 or 15443?"
 SKEW_WORTH_SAYING = 60.0  # seconds
 _MOST = 512 * 1024  # bytes of an answer
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64  # OpenSSL's X509_V_ERR codes
@@ -90,8 +91,7 @@ class ControlPlane:
         try:
             refusal = decode(Refusal, answer.body)
         except WireError:
-            hint = "is it the control plane's onboarding port?"
-            return BadAnswer(str(self.endpoint), f"answered with status {answer.status}", hint)
+            return BadAnswer(str(self.endpoint), f"answered with status {answer.status}", OTHER_PORT)
         said = one_line(f"{refusal.reason} [{refusal.code}, reference {refusal.reference}]")
         hints = (one_line(refusal.hint), skew(answer.headers.get("date", ""), self._clock()))
         return JoinRefused(
@@ -117,7 +117,7 @@ def explain(error: OSError, endpoint: Endpoint, now: datetime) -> OutrigError:
         return Untrusted(place, f"its certificate is not accepted: {error.verify_message}", _distrust(error, now))
     if isinstance(error, ssl.SSLError):
         problem = f"no TLS 1.3 connection: {(error.reason or str(error)).lower().replace('_', ' ')}"
-        return Untrusted(place, problem, "is it the control plane's onboarding port?")
+        return Untrusted(place, problem, OTHER_PORT)
     if isinstance(error, socket.gaierror):
         hint = "check onboardingEndpoint.host or --cp-address, and that the VPC resolves it"
         return Unreachable(place, f"the name does not resolve: {error.strerror}", hint)

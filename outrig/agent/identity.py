@@ -8,6 +8,7 @@ Source for tokens: RFC 7519; the control plane trusts the issuers it is configur
 
 import asyncio
 import base64
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -47,6 +48,11 @@ def identity_of(setup: Setup) -> Identity:
     if setup.token is not None:
         return TokenIdentity(setup.token)
     raise AssertionError("a setup has one of them")
+
+
+def proof_ends(identity: Identity, moment: datetime) -> bool:
+    """Whether what ends at that moment ends because the proof does."""
+    return isinstance(identity, TokenIdentity) and identity.shown_until == moment.timestamp()
 
 
 def has_another_proof(identity: Identity) -> bool:
@@ -105,6 +111,16 @@ class TokenIdentity:
     def __init__(self, token: DataplaneToken) -> None:
         self._token = token
         self._shown = ""
+
+    @property
+    def shown_until(self) -> float:
+        """When the token that was shown last ends, seconds since 1970; 0 if it does not say. Nothing is verified."""
+        try:
+            part = self._shown.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+            return float(claims["exp"])
+        except (IndexError, KeyError, TypeError, ValueError):
+            return 0.0
 
     def has_another(self) -> bool:
         """Whether the token's file holds another token by now than the one that was shown last."""

@@ -19,7 +19,7 @@ from outrig import __version__
 from outrig.agent.configuration import Onboarding
 from outrig.agent.control_plane import VERSION, Clock, ControlPlane, utc_now
 from outrig.agent.dataplane import ProxySeat
-from outrig.agent.identity import Identity
+from outrig.agent.identity import Identity, proof_ends
 from outrig.agent.problems import BadAnswer
 from outrig.agent.task import Task
 from outrig.wire.join import HostAddress, JoinRequest, JoinResponse
@@ -27,10 +27,14 @@ from outrig.wire.join import HostAddress, JoinRequest, JoinResponse
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A join that succeeded: the control plane's answer, and the workload it was made for."""
+    """A join that succeeded: the control plane's answer, and the workload it was made for.
+
+    `ends_with_proof`: all its certificates last until the proof ends, so only by another proof could they longer.
+    """
 
     response: JoinResponse
     task: Task
+    ends_with_proof: bool = False
 
 
 class Joins(Protocol):
@@ -62,7 +66,7 @@ class Joiner:
         request = await self._identity.prove(bare, challenge, task=task, now=self.clock().astimezone(UTC))
         response = await self._control_plane.join(request)
         check(response, self._key.public_key(), self.clock(), in_mesh=self._seat.routed)
-        return Joined(response, task)
+        return Joined(response, task, ends_with_proof=proof_ends(self._identity, min(_ends(response))))
 
     def _request(self, task: Task, csr: bytes) -> JoinRequest:
         """Without proof."""
@@ -115,6 +119,21 @@ def check(response: JoinResponse, key: ec.EllipticCurvePublicKey, now: datetime,
         raise BadAnswer("join answer", "nodeId, uid and controlPlane must not be empty")
     if response.renew_in < 1 or response.expires_in < 1:
         raise BadAnswer("join answer renewIn", "times must be at least a second")
+
+
+def lives(response: JoinResponse) -> tuple[int, int]:
+    """Seconds that the control identity and the workload certificate of an answer hold, without a clock of ours: it
+    tells those of the one that ends first. Where there is no workload certificate, both are the former's."""
+    ends = _ends(response)
+    control, workload = (response.expires_in + int((end - min(ends)).total_seconds()) for end in ends)
+    return control, workload
+
+
+def _ends(response: JoinResponse) -> tuple[datetime, datetime]:
+    """Of control identity and workload certificate."""
+    chains = (response.control_chain, response.workload_chain or response.control_chain)
+    control, workload = (_certificates("join answer", chain)[0].not_valid_after_utc for chain in chains)
+    return control, workload
 
 
 def _certificates(name: str, pem: str) -> Sequence[x509.Certificate]:

@@ -132,7 +132,8 @@ def read_options(arguments: list[str], environment: Mapping[str, str]) -> Told:
     """What the command line after `run` and the environment give. Raises InvalidConfiguration; `--help` ends."""
     known, rest = _parser().parse_known_args(arguments)
     if rest:  # its value is not shown: it may be a secret
-        hint = did_you_mean(rest[0].partition("=")[0], [f"--{option.name}" for option in OPTIONS if option.help])
+        flags = [f"--{name}" for name in (*(option.name for option in OPTIONS if option.help), "dataplane-var")]
+        hint = did_you_mean(rest[0].partition("=")[0], flags)
         raise InvalidConfiguration(rest[0].partition("=")[0], "unknown flag", hint)
     given = vars(known)
     values = {option.name: found for option in OPTIONS if (found := _value(option, given, environment)).text}
@@ -201,7 +202,7 @@ def _parser() -> _Parser:
 
 def _add(parser: _Parser, name: str, *, switch: bool, text: str) -> None:
     if switch:  # as in Kuma, `--name` alone is true
-        parser.add_argument(*_flags(name), dest=name, nargs="?", const="true", metavar="", help=text)
+        parser.add_argument(*_flags(name), dest=name, nargs="?", const="true", metavar="true|false", help=text)
     else:
         parser.add_argument(*_flags(name), dest=name, metavar="VALUE", help=text)
 

@@ -135,9 +135,9 @@ def _roots(told: Told, *, needed: bool) -> str:
     """A text before a file, as in Kuma."""
     text, file = told["ca-cert"], told["ca-cert-file"]
     if text.text:
-        return read_roots(text.source, text.text)
+        return read_roots(text.source, text.text, flag="--ca-cert-file")
     if file.text:
-        return read_roots(file.text, _read(file.text))
+        return read_roots(file.text, _read(file.text), flag="--ca-cert-file")
     if needed:
         hint = (
             "set it to the PEM text of the CA that signed the control plane's certificate, or give --ca-cert-file FILE"

@@ -16,11 +16,12 @@ from websockets.typing import Subprotocol
 from outrig import __version__
 from outrig.agent.control_plane import ControlPlane, explain, one_line, utc_now
 from outrig.agent.exchange import NEXT_ADDRESS
-from outrig.agent.membership import Membership, Repeats
+from outrig.agent.membership import Membership
 from outrig.agent.problems import BadAnswer, Banned, Unreachable
 from outrig.agent.status import Status
 from outrig.errors import OutrigError
 from outrig.kit.aio import jittered_backoff
+from outrig.kit.repeats import Repeats
 from outrig.wire.codec import WireError
 from outrig.wire.stream import (
     PATH,
@@ -55,6 +56,7 @@ class Link:
         self._uid = ""
         self._renewed = asyncio.Event()
         self._wait = 0.0
+        self._disowned = False
         self.withdrawn = asyncio.Event()
         self.connected = asyncio.Event()
 
@@ -68,7 +70,7 @@ class Link:
         await self._renewed.wait()
         waits, repeats = jittered_backoff(first=0.2, ceiling=15.0), Repeats()
         while True:
-            self._wait = 0.0
+            self._wait, self._disowned = 0.0, False
             try:
                 await self._session()
                 problem = "the control plane closed the stream"
@@ -76,6 +78,8 @@ class Link:
                 raise
             except OutrigError as error:
                 problem = str(error)
+            if self._disowned and not self.connected.is_set():
+                await self._renewed.wait()  # this identity opens nothing any more
             if self.connected.is_set():
                 waits = jittered_backoff(first=0.2, ceiling=15.0)
             self.connected.clear()
@@ -145,6 +149,7 @@ class Link:
                 _log.info("connected to %s", one_line(connected_to))
                 self.connected.set()
             case Rejoin(reason):
+                self._disowned = True
                 self._membership.renew(one_line(reason))
             case Renew(reason):
                 self._membership.renew(one_line(reason), within=RENEW_WITHIN)

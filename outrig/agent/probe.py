@@ -1,8 +1,9 @@
 """Port 9902, for the container's health check: `/ready` and `/healthy`, on loopback only.
 
 `/ready` is 200 when the workload may take calls, else 503; `/healthy` is 200 while the agent lives. The body is one
-line that says how things are. The other end, for images without curl, is `health_check`. `/drained` answers once the
-workload has drained, `POST /drain` has it do so: both are for `outrig app-entrypoint`.
+line that says how things are, also why the last join or renewal failed. The other end, for images without curl, is
+`health_check`. `/drained` answers once the workload has drained, `POST /drain` has it do so: both are for
+`outrig app-entrypoint`.
 """
 
 import asyncio
@@ -13,7 +14,6 @@ from typing import Final
 
 from outrig.agent.leaving import Applications
 from outrig.agent.problems import InvalidConfiguration
-from outrig.agent.readiness import Verdict
 from outrig.agent.status import Status
 from outrig.wire.stream import State
 
@@ -42,7 +42,7 @@ async def serving(
                 writer.write(_response("202 Accepted", "draining", body=True))
                 applications.on_stop()
             else:
-                writer.write(_answer(head, status.verdict, words))
+                writer.write(_answer(head, status, words))
         writer.close()
 
     try:
@@ -56,7 +56,7 @@ async def serving(
         server.close()  # without waiting: an application's connection may be open still
 
 
-def _answer(head: bytes, verdict: Verdict, words: Mapping[State, str]) -> bytes:
+def _answer(head: bytes, status: Status, words: Mapping[State, str]) -> bytes:
     method, _, rest = head.partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0]
     if method not in (b"GET", b"HEAD"):
@@ -65,9 +65,9 @@ def _answer(head: bytes, verdict: Verdict, words: Mapping[State, str]) -> bytes:
         return _response("200 OK", "alive", body=method == b"GET")
     if path != b"/ready":
         return _response("404 Not Found", "there are /ready and /healthy", body=method == b"GET")
-    status = "200 OK" if verdict.state is State.READY else "503 Service Unavailable"
-    said = f": {verdict.reason}" if verdict.reason else ""
-    return _response(status, words[verdict.state] + said, body=method == b"GET")
+    state, said = status.verdict.state, f": {status.line}" if status.line else ""
+    code = "200 OK" if state is State.READY else "503 Service Unavailable"
+    return _response(code, words[state] + said, body=method == b"GET")
 
 
 def _response(status: str, line: str, *, body: bool) -> bytes:

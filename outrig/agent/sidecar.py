@@ -81,9 +81,10 @@ class Sidecar:
         self._control_plane = ControlPlane(setup.seat.endpoint, setup.roots)
         me = identity_of(setup)
         joiner = Joiner(self._control_plane, setup.seat, key=key, identity=me, envoy_version=envoy_version)
-        self._membership = Membership(Installer(joiner, key, directory, setup.seat), status)
+        another = partial(has_another_proof, me)
+        self._membership = Membership(Installer(joiner, key, directory, setup.seat), status, another)
         self._link = Link(self._control_plane, self._membership, status=status, identity=self._identity,
-                          has_another_proof=partial(has_another_proof, me))  # fmt: skip
+                          has_another_proof=another)  # fmt: skip
         self._admin = Admin(str(directory.path / bootstrap.ADMIN_SOCKET))
         self._envoy: envoy.Envoy | None = None
         self._watcher: Watcher | None = None

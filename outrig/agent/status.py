@@ -1,4 +1,7 @@
-"""The workload's state as everybody in the agent sees it; who wants to know waits for the next change."""
+"""The workload's state as everybody in the agent sees it; who wants to know waits for the next change.
+
+Beside it stands why the last try to join or renew failed, if it did: it explains the state, and does not make it.
+"""
 
 import asyncio
 import logging
@@ -10,10 +13,11 @@ _log = logging.getLogger(__name__)
 
 
 class Status:
-    """The present verdict. Draining is final."""
+    """The present verdict. Draining is final. `failure`: why the last join or renewal failed; empty if it did not."""
 
     def __init__(self) -> None:
         self.verdict = Verdict(State.STARTING, "not joined yet")
+        self.failure = ""
         self._changed = asyncio.Event()
 
     def update(self, verdict: Verdict) -> None:
@@ -25,6 +29,18 @@ class Status:
         self.verdict = verdict
         self._changed.set()
         self._changed = asyncio.Event()
+
+    @property
+    def line(self) -> str:
+        """Why things are as they are, in one line; empty if there is nothing to say."""
+        match self.verdict.state:
+            case State.STARTING if self.failure:
+                return self.failure  # whatever it waits for, it waits for this
+            case State.READY if self.failure:
+                return f"not renewed: {self.failure}"
+            case State.UNHEALTHY if self.failure:
+                return f"{self.verdict.reason}; not renewed: {self.failure}"
+        return self.verdict.reason
 
     async def wait_other_than(self, seen: Verdict | None) -> Verdict:
         """The present verdict, as soon as it differs from the one already seen."""

@@ -10,11 +10,15 @@ from typing import Any, Final
 from outrig.agent.problems import InvalidConfiguration
 from outrig.errors import did_you_mean
 
+FLAG: Final = "--dataplane-var"
 _WHOLE: Final = "the whole template"
 
 
-def fill(source: str, template: str, variables: Mapping[str, str]) -> str:
-    """The text with its variables filled in. `source` names the template in errors. Raises InvalidConfiguration."""
+def fill(source: str, template: str, variables: Mapping[str, str], *, flag: str = FLAG) -> str:
+    """The text with its variables filled in. In errors `source` names the template, `flag` how a variable is given.
+
+    Raises InvalidConfiguration.
+    """
     if "{{" not in template:
         return template
     from pystache import Renderer  # only where there is something to fill in
@@ -26,10 +30,12 @@ def fill(source: str, template: str, variables: Mapping[str, str]) -> str:
     try:
         # Within a section of ours one that is left open is an error; alone it would swallow the text before it.
         return str(
-            renderer.render(f"{{{{#{_WHOLE}}}}}{template}{{{{/{_WHOLE}}}}}", {**nested(variables), _WHOLE: True})
+            renderer.render(
+                f"{{{{#{_WHOLE}}}}}{template}{{{{/{_WHOLE}}}}}", {**nested(variables, flag=flag), _WHOLE: True}
+            )
         )
     except KeyNotFoundError as error:
-        raise _unknown(source, error.key, variables) from None
+        raise _unknown(source, error.key, variables, flag=flag) from None
     except (TemplateNotFoundError, ParsingError) as error:
         raise InvalidConfiguration(source, f"cannot be filled in: {error}") from None
 
@@ -43,15 +49,15 @@ def read_variables(texts: Iterable[str]) -> dict[str, str]:
     return dict(read_variable(part) for part in single)
 
 
-def read_variable(text: str) -> tuple[str, str]:
+def read_variable(text: str, *, flag: str = FLAG) -> tuple[str, str]:
     """Name and value of `NAME=VALUE`. Raises InvalidConfiguration."""
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise InvalidConfiguration("--dataplane-var", f"expected NAME=VALUE, got {text!r}")
+        raise InvalidConfiguration(flag, f"expected NAME=VALUE, got {text!r}")
     return name, value
 
 
-def nested(variables: Mapping[str, str]) -> dict[str, Any]:
+def nested(variables: Mapping[str, str], *, flag: str = FLAG) -> dict[str, Any]:
     """Variables whose names have dots, as objects within objects. Raises InvalidConfiguration."""
     filled: dict[str, Any] = {}
     for name, value in variables.items():
@@ -60,13 +66,13 @@ def nested(variables: Mapping[str, str]) -> dict[str, Any]:
         for part in path:
             at = at.setdefault(part, {})
             if not isinstance(at, dict):
-                raise InvalidConfiguration(f"--dataplane-var {name}", f"{part!r} is a value of its own already")
+                raise InvalidConfiguration(f"{flag} {name}", f"{part!r} is a value of its own already")
         if last in at:
-            raise InvalidConfiguration(f"--dataplane-var {name}", "there are further variables below it")
+            raise InvalidConfiguration(f"{flag} {name}", "there are further variables below it")
         at[last] = value
     return filled
 
 
-def _unknown(source: str, key: str, variables: Mapping[str, str]) -> InvalidConfiguration:
-    hint = did_you_mean(key, variables) or f"give it with --dataplane-var {key}=VALUE"
+def _unknown(source: str, key: str, variables: Mapping[str, str], *, flag: str) -> InvalidConfiguration:
+    hint = did_you_mean(key, variables) or f"give it with {flag} {key}=VALUE"
     return InvalidConfiguration(source, f"nobody gave a value for {{{{ {key} }}}}", hint)

@@ -46,7 +46,7 @@ async def read_body(request: Request) -> bytes:
                 if len(body) > MAX_BYTES:
                     raise _too_large(MAX_BYTES)
     except TimeoutError:
-        raise ApiError("Timeout", f"the request body did not arrive within {SECONDS:.0f} s") from None
+        raise ApiError("RequestTimeout", f"the request body did not arrive within {SECONDS:.0f} s") from None
     return bytes(body)
 
 

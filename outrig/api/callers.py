@@ -1,17 +1,16 @@
 """Who is calling: from a client certificate, a bearer token or, where a setting allows it, the loopback address.
 
-In: an ASGI scope. Out: a `Caller` with a role. A bearer token is the administrator's, or a user token in Kuma's sense:
-its group `mesh-system:admin` makes an administrator, any other user of the mesh may read. Refuses a wrong token (it is
-not anonymous) and, on the plain listener that trusts loopback, requests that a web page could have caused.
+In: an ASGI scope. Out: a `Caller` with a name and groups; what they may do is for `access` to say. A bearer token is
+the administrator's, or a user token in Kuma's sense. Refuses a wrong token (it is not
+anonymous) and, on the plain listener that trusts loopback, requests that a web page could have caused.
 """
 
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
 from cryptography import x509
@@ -25,31 +24,43 @@ from outrig.store.protocol import Unavailable
 
 ADMINS = "outrig:admins"
 VIEWERS = "outrig:viewers"
+MASTERS = "system:masters"
 MESH_ADMINS = "mesh-system:admin"
 AUTHENTICATED = "mesh-system:authenticated"
+SIGNED_IN = "system:authenticated"
+UNKNOWN = "system:unauthenticated"
+USER_TOKEN = "user token"  # noqa: S105 - how a caller is known
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
-class Role(StrEnum):
-    """What a caller may do: everything; read; see that the server is well and what it serves."""
-
-    ADMIN = "admin"
-    VIEWER = "viewer"
-    ANONYMOUS = "anonymous"
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller, or the anonymous one."""
+    """An authenticated caller, or the anonymous one. `by`: how it is known; `serial`: of its certificate, hex.
+
+    `until`: when its credential ends. `behind`: who acts as this caller; None: itself.
+    """
 
     name: str
     groups: tuple[str, ...]
-    role: Role
+    by: str = ""
+    serial: str = ""
+    until: datetime | None = None
+    behind: "Caller | None" = None
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether it showed no credential."""
+        return UNKNOWN in self.groups
 
 
-ANONYMOUS = Caller("system:anonymous", ("system:unauthenticated",), Role.ANONYMOUS)
-LOCAL_ADMIN = Caller("outrig:loopback", (ADMINS,), Role.ADMIN)
+def signed_in(name: str, groups: Iterable[str], *, by: str) -> Caller:
+    """A caller that is known, in the group of all those."""
+    return Caller(name, tuple(dict.fromkeys((*groups, SIGNED_IN))), by)
+
+
+ANONYMOUS = Caller("system:anonymous", (UNKNOWN,), "nothing")
+LOCAL_ADMIN = signed_in("outrig:loopback", (ADMINS,), by="loopback")
 
 Authenticate = Callable[[Scope], Awaitable[Caller]]
 
@@ -90,7 +101,7 @@ class Authenticator:
         if trusts_address:
             self._refuse_web_pages(headers)
         if certificate := _client_certificate(scope):
-            return _caller_of(certificate, self.now())
+            return self._caller_of_certificate(certificate)
         if "authorization" in headers:
             return await self._caller_of_token(headers["authorization"])
         return LOCAL_ADMIN if trusts_address and _is_direct_loopback(scope, headers) else ANONYMOUS
@@ -112,8 +123,13 @@ class Authenticator:
             raise
         except OutrigError as error:
             raise unauthorized(f"the user token is no good: {error}") from None
-        role = Role.ADMIN if MESH_ADMINS in user.groups else Role.VIEWER
-        return Caller(user.name, (*user.groups, AUTHENTICATED), role)
+        return signed_in(user.name, (*user.groups, AUTHENTICATED), by=USER_TOKEN)
+
+    def _caller_of_certificate(self, certificate: x509.Certificate) -> Caller:
+        """A connection may outlive its certificate, so its end counts."""
+        if certificate.not_valid_after_utc <= self.now():
+            raise unauthorized()
+        return _caller_of(certificate)
 
     def _refuse_web_pages(self, headers: Headers) -> None:
         """A page in a browser on this machine must not reach us, by a name of its own (DNS rebinding) or otherwise."""
@@ -133,14 +149,12 @@ def _client_certificate(scope: Scope) -> x509.Certificate | None:
     return x509.load_pem_x509_certificate(chain[0].encode()) if chain else None
 
 
-def _caller_of(certificate: x509.Certificate, now: datetime) -> Caller:
-    """The subject says who: CN the name, O the groups. A connection may outlive its certificate, so its end counts."""
-    if certificate.not_valid_after_utc <= now:
-        raise unauthorized()
+def _caller_of(certificate: x509.Certificate) -> Caller:
+    """The subject says who: CN the name, O the groups."""
     names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    groups = tuple(str(group.value) for group in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
-    role = Role.ADMIN if ADMINS in groups else Role.VIEWER if VIEWERS in groups else Role.ANONYMOUS
-    return Caller(names[0] if names else "unnamed", groups, role)
+    groups = (str(group.value) for group in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
+    known = signed_in(names[0] if names else "unnamed", groups, by="certificate")
+    return replace(known, serial=f"{certificate.serial_number:x}", until=certificate.not_valid_after_utc)
 
 
 def _is_direct_loopback(scope: Scope, headers: Headers) -> bool:

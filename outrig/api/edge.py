@@ -1,22 +1,33 @@
-"""The edge of a request: whatever goes wrong within becomes an answer in the form of the API, never a traceback.
+"""The edge of a request: whoever asks is identified, and whatever goes wrong within becomes an answer in the form of
+the API, never a traceback.
 
-In: a function that answers, and one that words refusals. Out: an ASGI application. An unexpected error is logged under
-a reference that the caller is told.
+In: a function that answers, one that words refusals, and what all requests pass. Out: an ASGI application. An
+unexpected error is logged under a reference that the caller is told. What takes too long is ended.
 """
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from outrig.api.access.gate import Gate
+from outrig.api.accounts import accounting
+from outrig.api.auditing import AUDIT_ID, tell
+from outrig.api.callers import Caller
 from outrig.api.refusals import ApiError
 from outrig.errors import OutrigError
 
-Respond = Callable[[Request], Awaitable[Response]]
+Respond = Callable[[Request, Caller], Awaitable[Response]]
 Refuse = Callable[[OutrigError], Response | None]
+READS: Final = ("GET", "HEAD")
+SECONDS: Final = 60.0
+"""For an answer to be made, its request's body included. What is sent afterwards, as in a watch, has its own time."""
 
 _log = structlog.get_logger(__name__)
 
@@ -24,27 +35,85 @@ _log = structlog.get_logger(__name__)
 class Answering:
     """Answers every request by `respond`. An ASGI application for the scope `http`.
 
-    `refuse` words an error as a response; None for one that no request should raise.
+    `refuse` words an error as a response; None for one that no request should raise. `seconds`: for each.
     """
 
-    def __init__(self, respond: Respond, refuse: Refuse) -> None:
-        self._respond, self._refuse = respond, refuse
+    def __init__(self, respond: Respond, refuse: Refuse, gate: Gate, *, seconds: float = SECONDS) -> None:
+        self._respond, self._refuse, self._gate, self._seconds = respond, refuse, gate, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         request = Request(scope, receive)
+        with accounting() as account:
+            try:
+                response, reason = await self._outcome(request)
+            except ClientDisconnect:
+                return
+            except asyncio.CancelledError:  # the server stops; whether something was written is not known
+                if request.method not in READS:
+                    tell(request, account, code=0, reason="Interrupted")
+                raise
+        if request.method not in READS:
+            response.headers[AUDIT_ID] = tell(request, account, code=response.status_code, reason=reason)
+        await self._send(response, account.caller, scope=scope, receive=receive, send=send)
+
+    async def _outcome(self, request: Request) -> tuple[Response, str]:
+        """The response, and the reason if it is a refusal."""
         try:
-            response = await self._respond(request)
+            return await self._answer(request), ""
         except ClientDisconnect:
-            return
+            raise
         except OutrigError as error:
-            response = self._refuse(error) or self._unexpected(request)
+            reason = error.reason if isinstance(error, ApiError) else error.code
+            return self._refuse(error) or self._unexpected(request), reason
         except Exception:  # noqa: BLE001 - the edge of a request: logged, and answered
-            response = self._unexpected(request)
-        await response(scope, receive, send)
+            return self._unexpected(request), "InternalError"
+
+    async def _send(
+        self, response: Response, caller: Caller | None, *, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Send it; a stream is ended when the credential that it was asked with does not count any more."""
+        is_whole = False
+
+        async def noting(message: Message) -> None:
+            nonlocal is_whole
+            await send(message)
+            is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+        try:
+            async with asyncio.timeout_at(_loop_time(caller.until if caller else None)) as limit:
+                with self._gate.certificates.using(caller, limit):
+                    await response(scope, receive, noting)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            if not is_whole:
+                await send({"type": "http.response.body", "more_body": False})
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            async with asyncio.timeout(self._seconds) as limit:
+                caller = await self._gate.identify(request.scope)
+                with self._gate.traffic.taken(_slot(request, caller), writing=request.method not in READS):
+                    return await self._respond(request, caller)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            said = "Timeout: request did not complete within the allotted timeout"
+            raise ApiError("Timeout", said) from None
 
     def _unexpected(self, request: Request) -> Response:
         reference = secrets.token_hex(4)
         _log.exception("request failed", reference=reference, method=request.method, path=request.url.path)
         said = ApiError("InternalError", f"an internal error occurred; the server's log has it under {reference}")
         return self._refuse(said) or Response(status_code=500)
+
+
+def _slot(request: Request, caller: Caller) -> str:
+    """Whose requests count together: those of one name; of nobody those of one address."""
+    return f"{caller.name} {request.client.host if request.client else ''}" if caller.is_anonymous else caller.name
+
+
+def _loop_time(moment: datetime | None) -> float | None:
+    """A time of day by the clock of the event loop."""
+    return asyncio.get_running_loop().time() + (moment - datetime.now(UTC)).total_seconds() if moment else None

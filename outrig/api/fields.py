@@ -7,7 +7,7 @@ Rules: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 import re
 from typing import Any
 
-from outrig.api.refusals import Cause
+from outrig.dialects.causes import Cause, shown
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -60,12 +60,3 @@ def typed(value: Any, wanted: type, field: str, name: str, causes: list[Cause]) 
 def invalid_value(field: str, value: Any, why: str) -> Cause:
     """A field whose value is wrong."""
     return Cause(field, f"Invalid value: {shown(value)}: {why}")
-
-
-def shown(value: Any) -> str:
-    """A value as messages quote it: short, one line."""
-    if isinstance(value, dict | list):
-        return "{...}" if isinstance(value, dict) else "[...]"
-    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    text = text if len(text) <= 60 else f"{text[:57]}..."
-    return f'"{text}"' if isinstance(value, str) else text

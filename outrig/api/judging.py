@@ -1,31 +1,20 @@
-"""What a kind says of a resource that fits its schema: what refuses it, and what its author is only told.
+"""What kinds find, as it is told: what refuses a resource, and what its author only hears.
 
-In: a kind, a resource, findings. Out: causes and sentences.
+In: findings. Out: causes and sentences.
 """
 
-from outrig.api.refusals import Cause
-from outrig.dialects.kind import Kind
+from collections.abc import Sequence
+
+from outrig.dialects.causes import Cause, cause_of, sentence
 from outrig.errors import Finding, Severity
-from outrig.resources import Resource
 
 
-def judged(resource: Resource, kind: Kind) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
+def judged(findings: Sequence[Finding]) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
     """The errors, and where there are none the warnings."""
-    findings = kind.findings(resource)
-    errors = tuple(map(cause, (found for found in findings if found.severity is Severity.ERROR)))
+    errors = tuple(map(cause_of, (found for found in findings if found.severity is Severity.ERROR)))
     return errors, () if errors else tuple(map(warning, findings))
-
-
-def cause(finding: Finding) -> Cause:
-    """A finding as a reason to refuse the resource."""
-    return Cause(finding.path, _sentence(finding))
 
 
 def warning(finding: Finding) -> str:
     """A finding as a line for the resource's author."""
-    return f"{finding.path}: {_sentence(finding)}"
-
-
-def _sentence(finding: Finding) -> str:
-    said = f"{finding.problem} ({finding.hint})" if finding.hint else finding.problem
-    return f"{said} [{finding.code}]"
+    return f"{finding.path}: {sentence(finding)}"

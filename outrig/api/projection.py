@@ -6,20 +6,23 @@ Dataplane that Kuma's tools show for a task of a WorkloadGroup. Each has the uid
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from outrig.dialects import syntax
+from outrig.dialects.conditions import with_condition
 from outrig.dialects.core.namespace import MESH_LABEL, NAMESPACE
 from outrig.dialects.core.service_spec import ServiceBody, ServicePortSpec
 from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY
 from outrig.dialects.kuma.dataplane import networking_of
 from outrig.dialects.kuma.dataplane_spec import Networking
 from outrig.dialects.kuma.group import GROUP
+from outrig.dialects.kuma.overview import inbounds_condition
 from outrig.dialects.kuma.tags import LOCAL_ZONE, PROTOCOL, ZONE, namespace_of
 from outrig.dialects.kuma.tags import SERVICE as SERVICE_TAG
 from outrig.dialects.protocols import protocol_of_port
 from outrig.dialects.schema import parse
-from outrig.resources import Key, Resource
+from outrig.resources import Json, Key, Resource
 
 SOURCE_LABEL: Final = "outrig.dev/source"
 """Label of what is shown in place of a resource of the other dialect: the kind that it stands for."""
@@ -29,6 +32,7 @@ NAME_LABEL: Final = "kuma.io/display-name"
 DATAPLANE: Final = (GROUP, "Dataplane")
 MESH: Final = (GROUP, "Mesh")
 PREFIX: Final = namespace_of("")
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STANDS_FOR: Final = "outrig.dev/stands-for"  # an annotation, since labels of Dataplanes are their authors'
 _KUMA_PROTOCOLS: Final = frozenset({"grpc", "http", "http2", "tcp"})
 
@@ -61,9 +65,16 @@ def as_entry(dataplane: Resource) -> Resource:
     }
     body = {"spec": {field: value for field, value in spec.items() if value}}
     shown = {**labels, SOURCE_LABEL: "Dataplane"}
+    status = _with_inbounds_told(dataplane)
+    return replace(dataplane, key=key, body=body, status=status, labels=shown, annotations={}, finalizers=())
+
+
+def _with_inbounds_told(dataplane: Resource) -> Json:
+    """The Dataplane's conditions, of which `Ready` tells of inbounds that are not called."""
     conditions = dataplane.status.get("conditions")
     status = {"conditions": conditions} if conditions else {}
-    return replace(dataplane, key=key, body=body, status=status, labels=shown, annotations={}, finalizers=())
+    told = inbounds_condition(dataplane)
+    return with_condition(status, told, now=dataplane.created or _LONG_AGO) if told else status
 
 
 def dataplane_name(entry: Key) -> str:

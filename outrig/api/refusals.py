@@ -4,9 +4,9 @@ Each API writes the answer in its own form. The words are those of k8s.io/apimac
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from outrig.dialects.causes import Cause as Cause  # what refusals give as their reasons
 from outrig.errors import OutrigError
 
 HTTP_CODES = {
@@ -16,28 +16,18 @@ HTTP_CODES = {
     "NotFound": 404,
     "MethodNotAllowed": 405,
     "NotAcceptable": 406,
-    "Timeout": 408,
+    "RequestTimeout": 408,
     "AlreadyExists": 409,
     "Conflict": 409,
     "Expired": 410,
     "RequestEntityTooLarge": 413,
     "UnsupportedMediaType": 415,
     "Invalid": 422,
+    "TooManyRequests": 429,
     "InternalError": 500,
     "ServiceUnavailable": 503,
+    "Timeout": 504,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """One wrong field. `reason` is a meta/v1 `CauseType` such as FieldValueInvalid."""
-
-    field: str
-    message: str
-    reason: str = "FieldValueInvalid"
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.message}" if self.field else self.message
 
 
 class ApiError(OutrigError):

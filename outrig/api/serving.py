@@ -32,6 +32,10 @@ from outrig.errors import OutrigError
 BACKLOG = 1024
 FRAME_BYTES = 64 * 1024
 REST_BYTES = 16 * 1024 * 1024
+SILENT_SECONDS = 30
+"""After which a peer that says nothing is asked whether it is still there: by TCP itself, three times, 10 s apart."""
+STALLED_SECONDS = 60
+"""After which a connection is given up whose peer takes nothing of what was sent."""
 
 
 class CannotServe(OutrigError):
@@ -184,6 +188,7 @@ class _Http(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        _give_up_in_time(transport.get_extra_info("socket"))
         self.app = cast("Any", _with_tls(cast("ASGIApp", self.app), transport))
         self._expect_headers()
 
@@ -251,6 +256,18 @@ class _WebSocket(WebSocketsSansIOProtocol):
             return
         super().keepalive_timeout()
         self.transport.abort()
+
+
+def _give_up_in_time(connection: socket.socket) -> None:
+    """A watch whose client is gone without a word, or that reads no more, ends without anything being sent for that."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, SILENT_SECONDS),
+        (socket.TCP_KEEPINTVL, 10),
+        (socket.TCP_KEEPCNT, 3),
+        (socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000),
+    ):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -321,6 +338,9 @@ async def _bind(host: str, port: int) -> list[socket.socket]:
         raise CannotServe(f"{host}:{port}", f"cannot listen there: {reason}") from error
     for sock in bound:
         sock.setblocking(False)
+        # Connections inherit it. asyncio does not see to it here, and a head and a body are two writes: without it the
+        # second waits for the client's delayed acknowledgement, 40 ms.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound
 
 

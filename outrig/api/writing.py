@@ -6,6 +6,7 @@ In: the store, what to do within the transaction. Out: `Written`. Raises what th
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from outrig.api.accounts import account
 from outrig.resources import Resource
 from outrig.store.protocol import Conflict, Store, Transaction
 
@@ -35,10 +36,18 @@ async def run(store: Store, work: Work, *, dry_run: bool) -> Written:
     """Do it in one transaction; again when another writer was faster. Raises Conflict when that goes on."""
     for _ in range(TRIES - 1):
         try:
-            return await _attempt(store, work, dry_run)
+            return _noted(await _attempt(store, work, dry_run), dry_run=dry_run)
         except Conflict:
             continue
-    return await _attempt(store, work, dry_run)
+    return _noted(await _attempt(store, work, dry_run), dry_run=dry_run)
+
+
+def _noted(written: Written, *, dry_run: bool) -> Written:
+    """The same; who asks afterwards what the request did is told of it."""
+    told = account()
+    told.name, told.dry_run = written.resource.key.name, dry_run
+    told.revision = 0 if dry_run else written.resource.revision
+    return written
 
 
 async def _attempt(store: Store, work: Work, dry_run: bool) -> Written:

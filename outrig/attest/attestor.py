@@ -21,12 +21,16 @@ class AwsAttestor:
 
     def __init__(self, settings: AttestSettings, *, sts: Sts, aws: Aws, regions: Mapping[str, str]) -> None:
         self._settings, self._sts, self._regions = settings, sts, regions
-        self._roles, self._tasks = Roles(aws, settings), Tasks(aws)
+        self._aws, self._roles, self._tasks = aws, Roles(aws, settings), Tasks(aws)
         self._turns = asyncio.Semaphore(settings.parallel)
 
     async def close(self) -> None:
         """Close its connections."""
         await self._sts.close()
+
+    async def has_credentials(self) -> bool:
+        """Whether the control plane has AWS credentials of its own, without which `verify` lets nobody in."""
+        return await self._aws.has_credentials()
 
     def check(self, evidence: Evidence, now: datetime) -> None:
         """All that can be judged without asking anybody: form, date, region. Raises Refused."""
@@ -67,7 +71,10 @@ class AwsAttestor:
 
     def _check_account(self, caller: Caller) -> None:
         if self._settings.accounts and caller.account not in self._settings.accounts:
-            raise AccountRefused("aws", f"account {caller.account} is not among the accounts allowed here")
+            hint = (
+                "the control plane's operator names accounts (OUTRIG_AWS_ACCOUNTS, KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS)"
+            )
+            raise AccountRefused("aws", f"account {caller.account} is not among the accounts allowed here", hint)
 
 
 def open_attestor(settings: AttestSettings) -> AwsAttestor:

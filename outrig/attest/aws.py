@@ -73,6 +73,13 @@ class Aws:
             problem = f"{service.upper()} cannot be reached now"
             raise AwsUnavailable("aws", problem, retry_after=5, detail=f"{type(error).__name__}: {error}") from None
 
+    async def has_credentials(self) -> bool:
+        """Whether there are some; they are not tried. Looking for those that do not exist takes seconds."""
+        try:
+            return await asyncio.to_thread(self._session.get_credentials) is not None
+        except BotoCoreError:
+            return False  # a configuration that cannot be read, a program that fails
+
     def _client(self, service: str, region: str) -> Any:
         with self._lock:
             if (service, region) not in self._clients:

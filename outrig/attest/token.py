@@ -122,7 +122,9 @@ def _check_times(claims: Mapping[str, Any], longest: timedelta, now: datetime) -
     starts = _seconds(claims, "nbf") if "nbf" in claims else issued
     leeway = LEEWAY.total_seconds()
     if expires <= moment - leeway:
-        raise TokenRefused("jwt.token", f"it expired {moment - expires:.0f} s ago", "is the token's file kept fresh?")
+        ended = datetime.fromtimestamp(expires, UTC)
+        problem = f"it expired at {ended:%Y-%m-%d %H:%M:%S} UTC"  # not how long ago: the same thing is said alike
+        raise TokenRefused("jwt.token", problem, "is the token's file kept fresh?")
     if max(starts, issued) > moment + leeway:
         raise TokenRefused(
             "jwt.token", "it is not valid yet", "does the issuer's clock agree with the control plane's?"

@@ -127,8 +127,11 @@ class Authorities:
     def issue_client(self, name: str, *, group: str, lifetime: timedelta) -> KeyPair:
         """A certificate and key for a user of the API; name and group stand where Kubernetes expects them (CN, O)."""
         key = ec.generate_private_key(ec.SECP256R1())
-        leaf = Leaf(key.public_key(), (CLIENT,), common_name=name, group=group)
-        return KeyPair(self._sign(self.clients, leaf, lifetime), key_pem(key))
+        return KeyPair(self.certify_client(key.public_key(), name, groups=(group,), lifetime=lifetime), key_pem(key))
+
+    def certify_client(self, key: PublicKey, name: str, *, groups: tuple[str, ...], lifetime: timedelta) -> Issued:
+        """A certificate for a user's own key. A name has 64 characters at most."""
+        return self._sign(self.clients, Leaf(key, (CLIENT,), common_name=name, groups=groups), lifetime)
 
     def _sign(self, authority: Authority, leaf: Leaf, lifetime: timedelta, *, until: datetime = FOREVER) -> Issued:
         now = self.clock().replace(microsecond=0)

@@ -18,6 +18,7 @@ from outrig.ca.csr import PublicKey, key_hash
 
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+_EARLY = timedelta(hours=1)  # an authority begins so long before now, for peers whose clocks are behind
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -38,13 +39,13 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What a certificate shall say. `names` are subject alternative names; `group` becomes the organisation."""
+    """What a certificate shall say. `names` are subject alternative names; `groups` become organisations."""
 
     key: PublicKey
     purposes: tuple[x509.ObjectIdentifier, ...]
     names: tuple[x509.GeneralName, ...] = ()
     common_name: str = ""
-    group: str = ""
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Authority:
             (x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False),
         ]
         if leaf.names:
-            extensions.append((x509.SubjectAlternativeName(leaf.names), not (leaf.common_name or leaf.group)))
+            extensions.append((x509.SubjectAlternativeName(leaf.names), not (leaf.common_name or leaf.groups)))
         return extensions
 
 
@@ -102,7 +103,7 @@ def new_authority(name: str, *, now: datetime, lifetime: timedelta, uri: str = "
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_before(now - _EARLY)
         .not_valid_after(now + lifetime)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(ca=True), critical=True)
@@ -112,6 +113,12 @@ def new_authority(name: str, *, now: datetime, lifetime: timedelta, uri: str = "
         names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
         builder = builder.add_extension(names, critical=False)
     return Authority(builder.sign(key, hashes.SHA256()), key)
+
+
+def expiration_of(authority: Authority) -> timedelta:
+    """The lifetime that a new authority was given."""
+    certificate = authority.certificate
+    return certificate.not_valid_after_utc - certificate.not_valid_before_utc - _EARLY
 
 
 def write_authority(authority: Authority) -> dict[str, str]:
@@ -136,8 +143,9 @@ def key_pem(key: PrivateKey) -> str:
 
 
 def _subject(leaf: Leaf) -> x509.Name:
-    given = ((NameOID.ORGANIZATION_NAME, leaf.group), (NameOID.COMMON_NAME, leaf.common_name))
-    return x509.Name([x509.NameAttribute(oid, value) for oid, value in given if value])
+    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in leaf.groups]
+    name = [x509.NameAttribute(NameOID.COMMON_NAME, leaf.common_name)] if leaf.common_name else []
+    return x509.Name([*groups, *name])
 
 
 def _usage(*, ca: bool) -> x509.KeyUsage:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from outrig.ca.authority import Authority, new_authority, read_authority, write_authority
+from outrig.ca.authority import Authority, expiration_of, new_authority, read_authority, write_authority
 from outrig.ca.settings import SHORTEST, CaSettings
 from outrig.errors import OutrigError
 from outrig.resources import Json, Key, Resource
@@ -34,7 +34,7 @@ class TrustDomainChanged(OutrigError):
 class MeshAuthority:
     """Signs for the workloads of one mesh. `domain`: its trust domain. `lifetime`: of its certificates, if it says.
 
-    `backend`: where the authority is from; empty: made here.
+    `backend`: where the authority is from, as type and name; empty: made here, before there was a backend.
     """
 
     mesh: str
@@ -46,14 +46,15 @@ class MeshAuthority:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a mesh is to sign with. `given`: an authority of users' own, under the name `backend`; None: one made here.
+    """What a mesh is to sign with. `given`: an authority of users' own; None: one made here. `backend`: whose it is.
 
-    `lifetime`: of certificates, if the mesh says.
+    `lifetime`: of certificates, if the mesh says; `expiration`: of the authority that is made here.
     """
 
     given: Authority | None = None
     backend: str = BUILTIN
     lifetime: timedelta | None = None
+    expiration: timedelta | None = None
 
 
 class Reads(Protocol):
@@ -92,8 +93,9 @@ def authority_body(before: Json | None, wanted: Wanted, *, mesh: str, settings: 
     if before is not None and before["trustDomain"] != domain:
         hint = "certificates of it are in use; set it back"
         raise TrustDomainChanged(f"mesh {mesh}", f"its trust domain is {before['trustDomain']}, not {domain}", hint)
-    kept = before if before is not None and _is_what(before, wanted) else None
-    signing = kept or write_authority(wanted.given or _made(mesh, domain, settings, now))
+    lasting = wanted.expiration or settings.authority_lifetime
+    kept = before if before is not None and _is_what(before, wanted, lasting) else None
+    signing = kept or write_authority(wanted.given or _made(mesh, domain, lasting, now))
     body = {
         "certificate": signing["certificate"],
         "key": signing["key"],
@@ -114,15 +116,18 @@ def without_retired(body: Json, now: datetime) -> Json:
     return {**rest, **_retiring(kept, until)}
 
 
-def _is_what(before: Json, wanted: Wanted) -> bool:
-    if before.get("backend", BUILTIN) != wanted.backend:
+def _is_what(before: Json, wanted: Wanted, lasting: timedelta) -> bool:
+    """One that was made before any backend was named is that of the first that is made here too."""
+    held = before.get("backend", BUILTIN)
+    if held != wanted.backend and (held != BUILTIN or wanted.given is not None):
         return False
-    return wanted.given is None or write_authority(wanted.given) == {n: before[n] for n in ("certificate", "key")}
+    if wanted.given is None:
+        return abs(expiration_of(read_authority(before)) - lasting) < timedelta(seconds=1)
+    return write_authority(wanted.given) == {n: before[n] for n in ("certificate", "key")}
 
 
-def _made(mesh: str, domain: str, settings: CaSettings, now: datetime) -> Authority:
-    uri, lifetime = f"spiffe://{domain}", settings.authority_lifetime
-    return new_authority(f"Outrig {_PREFIX}{mesh}", now=now, lifetime=lifetime, uri=uri)
+def _made(mesh: str, domain: str, lasting: timedelta, now: datetime) -> Authority:
+    return new_authority(f"Outrig {_PREFIX}{mesh}", now=now, lifetime=lasting, uri=f"spiffe://{domain}")
 
 
 def _accepted(before: Json | None, body: Json, *, settings: CaSettings, now: datetime) -> Json:

@@ -5,7 +5,7 @@ the control plane's own words, whichever of its two APIs spoke.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from ssl import SSLError, create_default_context
 from typing import Annotated, Any, Final
@@ -14,9 +14,10 @@ import httpx
 import typer
 
 from outrig.cli.kubeconfig import Access, BadKubeconfig, kubeconfig_files, read_access
-from outrig.errors import OutrigError
+from outrig.errors import OutrigError, did_you_mean
 
 SECONDS: Final = 30.0
+NOT_FOUND: Final = 404
 
 Kubeconfig = Annotated[Path | None, typer.Option("--kubeconfig", help="default: $KUBECONFIG, or ~/.kube/config")]
 Server = Annotated[
@@ -41,18 +42,21 @@ class Refused(OutrigError):
 
     code = "OUT904"
 
-    def __init__(self, place: str, problem: str, *, status: int) -> None:
+    def __init__(self, place: str, problem: str, hint: str = "", *, status: int) -> None:
         self.status = status
-        super().__init__(place, problem)
+        super().__init__(place, problem, hint)
 
 
 def access_of(address: str, token: str, authority: Path | None, *, kubeconfig: Path | None) -> Access:
-    """The access that options give: an address with a token, else a kubeconfig. Raises BadKubeconfig."""
+    """The access that options give: an address with a token, else a kubeconfig. Raises BadKubeconfig, NoAnswer."""
     if not address:
         return read_access(kubeconfig_files(kubeconfig))
+    if not address.startswith(("http://", "https://")):
+        raise NoAnswer(f"--address {address}", "is no URL of the API", f"write http://{address}, or https://…")
     try:
-        return Access(address, create_default_context(cafile=authority), token)
-    except (OSError, SSLError) as error:
+        pem = authority.read_text(encoding="ascii") if authority else ""
+        return Access(address, create_default_context(cadata=pem or None), token, authority=pem)
+    except (OSError, ValueError, SSLError) as error:
         raise BadKubeconfig(f"--ca-cert-file {authority}", f"cannot be used: {error}") from None
 
 
@@ -108,14 +112,37 @@ def asking(access: Access) -> Iterator[Api]:
         yield Api(access, client)
 
 
+@contextmanager
+def near(api: Api, collection: str, name: str) -> Iterator[None]:
+    """Within it, a refusal because nothing has that name says which are near, as far as the caller may know that."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.status != NOT_FOUND:
+            raise
+        raise Refused(refused.place, refused.problem, _hint(api, collection, name), status=NOT_FOUND) from None
+
+
+def _hint(api: Api, collection: str, name: str) -> str:
+    with suppress(Refused):
+        found = api.read_all(collection) if not collection.startswith("/api") else api.read(collection)["items"]
+        return did_you_mean(name, {str(one.get("name") or one["metadata"]["name"]) for one in found})
+    return ""
+
+
 def said(answer: httpx.Response) -> str:
-    """What a refusal says, on one line: of Kuma's form every field, of Kubernetes' form the message."""
+    """What a refusal says, on one line."""
     try:
         document = answer.json()
     except ValueError:
         document = None
     if not isinstance(document, Mapping):
         return f"it answers HTTP {answer.status_code}, and not as a control plane does"
+    return said_in(document)
+
+
+def said_in(document: Mapping[str, Any]) -> str:
+    """What the document of a refusal says: of Kuma's form every field, of Kubernetes' form the message."""
     fields = [f"{one.get('field')}: {one.get('reason')}" for one in document.get("invalid_parameters") or ()]
     sentence = str(document.get("detail") or document.get("message") or "")
     return "; ".join(fields) or ": ".join(filter(None, (str(document.get("title") or ""), sentence)))

@@ -6,22 +6,31 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 
 from outrig.errors import OutrigError
-from outrig.server.environment import warn_of_unused
+from outrig.server.environment import check_mode, check_names, warn_of_ignored, warn_of_unused
+from outrig.server.kuma_file import KumaFile, read_kuma_file
 from outrig.server.logs import configure_logs
 from outrig.server.settings import PREFIX, Settings, as_text, load_settings, postgres_settings
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, help="The control plane.", add_completion=False, pretty_exceptions_enable=False)
 migrate = typer.Typer(no_args_is_help=True, help="The schema of the control plane's database.")
 app.add_typer(migrate, name="migrate")
 
 File = Annotated[Path | None, typer.Option("--config", help="A YAML file of settings (`name: value`).")]
+KumasFile = Annotated[
+    Path | None, typer.Option("-c", "--config-file", help="A configuration file of Kuma's control plane (YAML).")
+]
+LogLevel = Annotated[str, typer.Option("--log-level", help="Accepted as in Kuma; has no effect.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory of its database, keys and certificates.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting, such as xds_port=0; repeatable.")
 ]
+
+
+_log = structlog.get_logger(__name__)
 
 
 class BadFlag(OutrigError):
@@ -31,12 +40,21 @@ class BadFlag(OutrigError):
 
 
 @app.command()
-def run(data_dir: DataDir = None, config: File = None, set_: Set = None) -> None:
+def run(
+    *,
+    data_dir: DataDir = None,
+    config: File = None,
+    config_file: KumasFile = None,
+    set_: Set = None,
+    log_level: LogLevel = "",
+) -> None:
     """Run the control plane until SIGTERM or Ctrl-C.
 
-    Settings come from --config, OUTRIG_* variables and the command line; the later wins. See `outrig cp settings`.
+    Settings come from --config, --config-file, variables (KUMA_*, then OUTRIG_*) and --set; the later wins.
+    `settings` shows them.
     """
-    settings = _settings(data_dir, config, set_)
+    settings = _settings(data_dir, config, config_file=config_file, pairs=set_)
+    _note(log_level)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read as grpc is imported; what matters is in our own log
     from outrig.server.run import run as run_control_plane
 
@@ -44,22 +62,30 @@ def run(data_dir: DataDir = None, config: File = None, set_: Set = None) -> None
 
 
 @app.command("settings")
-def show(data_dir: DataDir = None, config: File = None, set_: Set = None) -> None:
+def show(*, data_dir: DataDir = None, config: File = None, config_file: KumasFile = None, set_: Set = None) -> None:
     """Print every setting with the value it would have, given the same options and environment."""
-    settings = _settings(data_dir, config, set_)
+    settings = _settings(data_dir, config, config_file=config_file, pairs=set_)
     for setting in fields(Settings):
         typer.echo(f"{PREFIX}{setting.name.upper()}={as_text(getattr(settings, setting.name))}")
 
 
 @migrate.command()
-def up(data_dir: DataDir = None, config: File = None, set_: Set = None) -> None:
+def up(
+    *,
+    data_dir: DataDir = None,
+    config: File = None,
+    config_file: KumasFile = None,
+    set_: Set = None,
+    log_level: LogLevel = "",
+) -> None:
     """Make the tables of a PostgreSQL database, or bring them up to date.
 
-    It can be run as often as wanted, and from several places at once. `outrig cp run` needs it done first.
+    It can be run as often as wanted, and from several places at once. `run` needs it done first.
     """
-    place = postgres_settings(_settings(data_dir, config, set_))
+    place = postgres_settings(_settings(data_dir, config, config_file=config_file, pairs=set_))
+    _note(log_level)
     if place is None:
-        typer.echo("the store is a SQLite file, which `outrig cp run` brings up to date itself: nothing to do")
+        typer.echo("the store is a SQLite file, which `run` brings up to date itself: nothing to do")
         return
     from outrig.store.postgres import migrate_postgres
 
@@ -70,15 +96,30 @@ def up(data_dir: DataDir = None, config: File = None, set_: Set = None) -> None:
         typer.echo(f"{place.place}: migrated from {done.before or 'nothing'} to {done.after}")
 
 
-def _settings(data_dir: Path | None, config: Path | None, pairs: list[str] | None) -> Settings:
-    """What is in force; variables that look like settings and are none are logged."""
+def _settings(
+    data_dir: Path | None, config: Path | None, *, config_file: Path | None, pairs: list[str] | None
+) -> Settings:
+    """What is in force; what looks like a setting and is none is logged."""
     flags = dict(_pair(text) for text in pairs or [])
     if data_dir is not None:
         flags["data_dir"] = str(data_dir)
-    settings = load_settings(file=config, environment=os.environ, flags=flags)
+    theirs = read_kuma_file(config_file) if config_file else KumaFile()
+    environment = {**theirs.variables, **os.environ}
+    places = {name: place for name, place in theirs.places.items() if name not in os.environ}
+    check_mode(environment, places)
+    check_names(os.environ)
+    settings = load_settings(file=config, environment=environment, flags=flags, places=places)
     configure_logs()
+    if config_file:
+        warn_of_ignored(config_file, theirs.ignored)
     warn_of_unused(os.environ)
     return settings
+
+
+def _note(log_level: str) -> None:
+    """Say that an option of Kuma's has no effect."""
+    if log_level:
+        _log.warning("option not used", name="--log-level", hint="what is logged is not a matter of levels")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,11 +1,12 @@
 """The documents that a user names: a file, a directory of them, a URL, or standard input.
 
 In: names and template variables. Out: documents in order, each with its place. Refuses what cannot be read, and text
-that is no YAML of objects. A template is filled in only where variables are given.
+that is no YAML of objects; a template whose variables nobody gave. Kubernetes' form may have braces of its own.
 """
 
+import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +14,13 @@ from typing import Any, Final
 import httpx
 import yaml
 
-from outrig.agent.template import fill
+from outrig.agent.problems import InvalidConfiguration
+from outrig.agent.template import fill, read_variable
 from outrig.errors import OutrigError
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _SECONDS: Final = 30.0
+VARIABLE: Final = "-v"
 
 
 class BadDocument(OutrigError):
@@ -40,20 +43,57 @@ class Document:
 
 
 def documents_of(name: str, variables: Mapping[str, str]) -> Iterator[Document]:
-    """The documents that a name leads to; empty ones are passed over. Raises BadDocument."""
-    for place, text in _texts(name):
-        filled = fill(place, text, variables) if variables else text
-        try:
-            parts = list(yaml.safe_load_all(filled))
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise BadDocument(place, f"is no YAML: {' '.join(str(error).split())}") from None
-        for number, part in enumerate(parts, start=1):
-            where = f"{place} document {number}" if len(parts) > 1 else place
-            if part is None:
-                continue
-            if not isinstance(part, Mapping):
-                raise BadDocument(where, "is no object", "it has type and name, or apiVersion, kind and metadata")
-            yield Document(where, part)
+    """The documents that a name leads to, at least one; empty ones are passed over. Raises BadDocument."""
+    found = [document for place, text in _texts(name) for document in _documents(place, text, variables)]
+    if not found:
+        raise BadDocument("standard input" if name == "-" else name, "holds no document", "there is nothing to apply")
+    return iter(found)
+
+
+def read_variables(texts: Iterable[str]) -> dict[str, str]:
+    """The variables of templates, as `NAME=VALUE`. Raises BadDocument."""
+    try:
+        return dict(read_variable(text, flag=VARIABLE) for text in texts)
+    except InvalidConfiguration as error:
+        raise BadDocument(error.place, error.problem, error.hint) from None
+
+
+def _documents(place: str, text: str, variables: Mapping[str, str]) -> Iterator[Document]:
+    parts = _parsed(place, _filled(place, text, variables) if variables else text)
+    for number, part in enumerate(parts, start=1):
+        where = f"{place} document {number}" if len(parts) > 1 else place
+        if part is None:
+            continue
+        if not isinstance(part, Mapping):
+            raise BadDocument(where, "is no object", "it has type and name, or apiVersion, kind and metadata")
+        _check_json(where, part)
+        document = Document(where, part)
+        if document.type and not variables:
+            _filled(where, str(part), {})
+        yield document
+
+
+def _parsed(place: str, text: str) -> list[Any]:
+    try:
+        return list(yaml.safe_load_all(text))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        _filled(place, text, {})  # `name: {{ name }}` is no YAML either
+        raise BadDocument(place, f"is no YAML: {' '.join(str(error).split())}") from None
+
+
+def _check_json(place: str, part: Mapping[Any, Any]) -> None:
+    try:
+        json.dumps(part, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BadDocument(place, f"has a value that is none in JSON: {error}", "put it in quotes") from None
+
+
+def _filled(place: str, text: str, variables: Mapping[str, str]) -> str:
+    """A template filled in. Without variables: a text that is none. Raises BadDocument."""
+    try:
+        return fill(place, text, variables, flag=VARIABLE)
+    except InvalidConfiguration as error:
+        raise BadDocument(error.place, error.problem, error.hint) from None
 
 
 def _texts(name: str) -> Iterator[tuple[str, str]]:

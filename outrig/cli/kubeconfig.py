@@ -30,13 +30,15 @@ class BadKubeconfig(OutrigError):
 class Access:
     """`server`: URL of the API; `tls`: how to trust it, and to prove who is asking; `token`: a bearer token.
 
-    `server_name`: what its certificate names, if not what the URL does.
+    `server_name`: what its certificate names, if not what the URL does. `authority`: who vouches for it (PEM), empty:
+    whom the system trusts.
     """
 
     server: str
     tls: ssl.SSLContext
     token: str = ""
     server_name: str = ""
+    authority: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def read_access(files: Sequence[Path]) -> Access:
         hint = "use a client certificate or a token, as the control plane's own kubeconfig does"
         raise BadKubeconfig(user.place, "credentials come from a plug-in program, which only kubectl runs", hint)
     token = user.text("token") or user.content("tokenFile").decode(errors="replace").strip()
-    return Access(cluster.text("server"), _tls(cluster, user), token, cluster.text("tls-server-name"))
+    authority = cluster.content("certificate-authority").decode(errors="replace")
+    return Access(cluster.text("server"), _tls(cluster, user), token, cluster.text("tls-server-name"), authority)
 
 
 def kubeconfig_files(given: Path | None) -> list[Path]:

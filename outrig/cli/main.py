@@ -16,7 +16,7 @@ Add = Callable[[typer.Typer], None]
 def _control_plane(app: typer.Typer) -> None:
     from outrig.cli import control_plane
 
-    app.add_typer(control_plane.app, name="cp", help="The control plane.")
+    app.add_typer(control_plane.app, name="cp")
 
 
 def _local(app: typer.Typer) -> None:
@@ -31,8 +31,15 @@ def _tokens(app: typer.Typer) -> None:
     app.add_typer(tokens.app, name="token")
 
 
+def _users(app: typer.Typer) -> None:
+    from outrig.cli import users
+
+    app.add_typer(users.app, name="kubeconfig")
+
+
 def _resources(app: typer.Typer) -> None:
-    from outrig.cli.resources import apply, delete, get
+    from outrig.cli.applying import apply
+    from outrig.cli.resources import delete, get
 
     for command in (apply, get, delete):
         app.command()(command)
@@ -78,6 +85,7 @@ _COMMANDS: Final = MappingProxyType(
         "inspect": _inspect,
         "why": _why,
         "token": _tokens,
+        "kubeconfig": _users,
         "cp": _control_plane,
         "local": _local,
         "agent": _sidecar,
@@ -103,8 +111,20 @@ def assembled(words: Sequence[str] = ()) -> typer.Typer:
 
 def main() -> int:
     """Run; a user's mistake is one line on standard error and status 2."""
+    return _told(assembled(sys.argv[1:2]), name="outrig")
+
+
+def kuma_cp() -> int:
+    """The same as the program `kuma-cp`, which is the control plane alone."""
+    from outrig.cli.control_plane import app
+
+    _version(app)
+    return _told(app, name="kuma-cp")
+
+
+def _told(app: typer.Typer, *, name: str) -> int:
     try:
-        assembled(sys.argv[1:2])()
+        app(prog_name=name)
     except OutrigError as error:
         print(error, file=sys.stderr)
         return 2

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from outrig.cli.documents import BadDocument, Document
 from outrig.dialects import kuma
 from outrig.dialects.kind import Kind
+from outrig.dialects.kuma.group import GROUP
 from outrig.errors import OutrigError, did_you_mean
 from outrig.server.kinds import KINDS
 
@@ -83,6 +84,9 @@ def _kube_target(document: Document) -> Target:
     version, name = _text(document, document.content, "apiVersion"), _text(document, document.content, "kind")
     group = version.rpartition("/")[0]
     kind = next((kind for kind in KINDS if (kind.group, kind.name) == (group, name)), None)
+    if kind is None and group == GROUP:
+        hint = "write type, mesh, name, and the content beside them"
+        raise UnknownKind(f"{document.place} kind", f"{name} has Kubernetes' form, which Kuma's kinds do not", hint)
     if kind is None:
         raise UnknownKind(
             f"{document.place} kind",

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import httpx
 import typer
 
-from outrig.cli.asking import Kubeconfig, NoAnswer, Refused, asking
-from outrig.cli.kubeconfig import Access, kubeconfig_files, read_access
+from outrig.cli.asking import Authority, Kubeconfig, NoAnswer, Refused, Server, Token, access_of, asking
+from outrig.cli.kubeconfig import Access
 from outrig.why.document import NoExplanation, document_of, explanation_of
 from outrig.why.explanation import Ending, Explanation
 from outrig.why.text import lines_of
@@ -29,13 +29,24 @@ class Output(StrEnum):
 
 Source = Annotated[
     str,
-    typer.Argument(help="who calls: a WorkloadEntry (namespace/name or a beginning), its group, service or task id"),
+    typer.Argument(
+        help="who calls: a Dataplane (mesh/name), a WorkloadEntry (namespace/name) or a beginning of either; its "
+        "service, group or task id"
+    ),
 ]
-Target = Annotated[str, typer.Argument(help="whom: http://HOST:PORT/PATH, tcp://HOST:PORT or HOST:PORT")]
+Target = Annotated[
+    str,
+    typer.Argument(
+        help="whom: http://HOST:PORT/PATH, tcp://HOST:PORT or HOST:PORT, as the application calls it; beside a "
+        "Dataplane that is the address of an outbound: http://127.0.0.1:PORT/PATH"
+    ),
+]
 Via = Annotated[
     str, typer.Option("--via", metavar="ADDRESS:PORT", help="where it connects to; default: the listener found")
 ]
-Namespace = Annotated[str, typer.Option("-n", "--namespace", help="where to look for SOURCE; default: everywhere")]
+Namespace = Annotated[
+    str, typer.Option("-n", "--namespace", help="where to look for SOURCE, a namespace or mesh; default: everywhere")
+]
 Form = Annotated[Output, typer.Option("-o", "--output", help="text or json")]
 
 
@@ -46,10 +57,13 @@ def why(
     via: Via = "",
     namespace: Namespace = "",
     kubeconfig: Kubeconfig = None,
+    address: Server = "",
+    token: Token = "",
+    authority: Authority = None,
     output: Form = Output.TEXT,
 ) -> None:
     """Say who would answer a call and by which listener, route, cluster, endpoint and certificate; or what stops it."""
-    access = read_access(kubeconfig_files(kubeconfig))
+    access = access_of(address, token, authority, kubeconfig=kubeconfig)
     question = {"source": source, "target": target, "via": via, "namespace": namespace}
     explanation = ask(access, {name: value for name, value in question.items() if value})
     if output is Output.JSON:

@@ -38,7 +38,7 @@ def _mesh(name: str, facts: Sequence[Fact], directory: Directory) -> Mesh:
         name=name,
         domain=directory.trust_domain(name),
         authorities=directory.authorities(name),
-        services=(*_those(own, Service), *merged(offer.service for offer in _those(own, Offer))),
+        services=(*_those(own, Service), *merged(_those(own, Offer))),
         groups=tuple(_those(own, Group)),
         workloads=tuple(_those(own, Workload)),
         shapes=tuple(policy for policy in policies if isinstance(policy.settings, ProxyShape)),

@@ -34,6 +34,7 @@ from outrig.model.conditions import Behind, Having, Who
 from outrig.resources import Key
 
 ServiceId = tuple[Key, str]  # a resource may describe several hosts
+_Accepted = tuple[tuple[str, ...], bool]  # whom callers accept as a service, and whether some are called in plaintext
 _NOBODY = ("",)  # counted among the identities of a service for each workload that has none
 
 
@@ -65,7 +66,7 @@ class _Journal:
 
     workloads: dict[WorkloadId, Workload | None] = field(default_factory=dict)
     services: dict[ServiceId, Service | None] = field(default_factory=dict)
-    identities: dict[ServiceId, tuple[str, ...]] = field(default_factory=dict)
+    accepted: dict[ServiceId, _Accepted] = field(default_factory=dict)
     named: dict[Who, tuple[str, ...]] = field(default_factory=dict)
     chosen: set[WorkloadId] = field(default_factory=set)
     endpoints: set[ServiceId] = field(default_factory=set)
@@ -114,6 +115,9 @@ class MeshIndex:
     def access_for(self, namespace: str, labels: Labels) -> Iterable[Policy[Access]]:
         return self._permissions.choosing(namespace, labels)
 
+    def all_access(self) -> Iterable[Policy[Access]]:
+        return self._permissions
+
     def identities_named(self, who: Who) -> tuple[str, ...]:
         chosen = [Selector(None, who.labels)] if isinstance(who, Having) else self._selectors_of(who)
         meant = {group for selector in chosen for group in self._groups.chosen_by(selector)}
@@ -143,6 +147,10 @@ class MeshIndex:
     def services_of(self, workload: Workload) -> list[Service]:
         choosing = self._selecting.choosing(workload.namespace, workload.labels)
         return [service for service in (self.services[id_] for id_ in choosing) if service.chooses(workload)]
+
+    def offered(self, origin: Key, host: str) -> list[Service]:
+        """What is offered of a service now, part by part; none of it is only kept."""
+        return self._offers.live((origin, host))
 
     def add(self, fact: Fact) -> None:
         """Take a fact in. Namespaces and trust are the directory's."""
@@ -195,9 +203,7 @@ class MeshIndex:
         touched.trust = trust != self._trust
         if (trust[0], bool(trust[1])) != (self.domain, self.trusted):
             touched.own |= self.workloads.keys()
-        touched.callers = {
-            id_ for id_, before in was.identities.items() if before != tuple(sorted(self._identities.get(id_, ())))
-        }
+        touched.callers = {id_ for id_, before in was.accepted.items() if before != self._accepted(id_)}
         touched.callers |= {id_ for id_ in was.endpoints if self._is_looked_up(id_)}
         return touched
 
@@ -276,11 +282,15 @@ class MeshIndex:
 
     def _count(self, id_: ServiceId, identities: Iterable[str], by: int) -> None:
         counted = self._identities[id_]
-        self._journal.identities.setdefault(id_, tuple(sorted(counted)))
+        self._journal.accepted.setdefault(id_, self._accepted(id_))
         for identity in identities:
             counted[identity] += by
             if not counted[identity]:
                 del counted[identity]
+
+    def _accepted(self, id_: ServiceId) -> _Accepted:
+        service = self.services.get(id_)
+        return (self.identities_of(service), self.has_plain(service)) if service else ((), False)
 
     def _services_of_group(self, group: Group) -> list[Service]:
         """The services that choose a group by what it declares."""

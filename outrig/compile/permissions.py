@@ -35,6 +35,9 @@ class Permissions:
             if isinstance(who, Having):
                 self._having.discard(Selector(None, who.labels), who)
 
+    def __iter__(self) -> Iterator[Policy[Access]]:
+        return iter(self._policies)
+
     def choosing(self, namespace: str, labels: Labels) -> Iterator[Policy[Access]]:
         """The permissions that choose what has that namespace and those labels."""
         return self._policies.choosing(namespace, labels)

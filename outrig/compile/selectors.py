@@ -37,6 +37,13 @@ class SelectorIndex(Generic[T]):
         if not by_key[key]:
             del by_key[key]
 
+    def __iter__(self) -> Iterator[T]:
+        """All things."""
+        for by_key in self._filed.values():
+            for by_value in by_key.values():
+                for things in by_value.values():
+                    yield from things
+
     def choosing(self, namespace: str, labels: Labels) -> Iterator[T]:
         """The things that choose what has that namespace and those labels."""
         for by_key in self._places(namespace):

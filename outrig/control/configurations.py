@@ -26,7 +26,10 @@ class Configurations:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def config(self, workload: Key) -> Mapping[str, Mapping[str, Any]] | None:
-        """By type and name, of the proxy of a Dataplane or WorkloadEntry; None: it has no proxy here."""
+    def config(self, workload: Key, *, proto_names: bool = False) -> Mapping[str, Mapping[str, Any]] | None:
+        """By type and name, of the proxy of a Dataplane or WorkloadEntry; None: it has no proxy here.
+
+        `proto_names`: fields are spelt as in Envoy's own dumps.
+        """
         snapshot = self._world.snapshot(proxy_of(workload))
-        return as_json(snapshot) if snapshot is not None else None
+        return as_json(snapshot, proto_names=proto_names) if snapshot is not None else None

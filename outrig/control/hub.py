@@ -16,7 +16,7 @@ from outrig.control.following import Burst
 from outrig.control.proxies import ENTRIES, kind_of, proxy_of
 from outrig.snapshot import ENDPOINTS, ProxyId, Snapshot, TypeUrl
 from outrig.store.protocol import Change, ChangeType
-from outrig.xds.mailbox import Mailbox
+from outrig.xds.mailbox import AWAITED, Mailbox
 from outrig.xds.subscription import Rejection, Tally
 
 Dirty = Mapping[ProxyId, Mapping[TypeUrl, set[str]]]
@@ -64,10 +64,10 @@ class _Acceptance:
 
 @dataclass(slots=True)
 class _Absence:
-    """A proxy without a stream, which serves on with what it has. `since`: loop time. `marked`: as in a mailbox."""
+    """A proxy without a stream, which serves on with what it has. `since`: loop time. `awaited`: as in a mailbox."""
 
     since: float
-    marked: int
+    awaited: int
 
 
 class Hub:
@@ -141,7 +141,7 @@ class Hub:
             if not self._readers[proxy]:
                 del self._readers[proxy]
                 if self._world.snapshot(proxy) is not None:
-                    self._left(proxy, mailbox.endpoints_marked)
+                    self._left(proxy, mailbox.awaited)
 
     def elsewhere(self, proxy: ProxyId) -> None:
         """Another replica answers for this proxy from now on; a stream of it that is open here may be a dead one's."""
@@ -157,19 +157,19 @@ class Hub:
             if proxy not in self._readers and self._world.snapshot(proxy) is not None:
                 self._left(proxy, self.stamp)
 
-    def tallies(self, proxy: ProxyId) -> Mapping[TypeUrl, Tally]:
-        """What became of the responses on the proxy's newest stream here, or its last one; nothing without any."""
-        return self._last[proxy].tallies if proxy in self._last else {}
+    def tallies(self) -> Iterator[tuple[ProxyId, Mapping[TypeUrl, Tally]]]:
+        """What became of the responses on each proxy's newest stream here, or on its last one."""
+        return ((proxy, mailbox.tallies) for proxy, mailbox in self._last.items())
 
     def nacks(self, proxy: ProxyId) -> tuple[Rejection, ...]:
         """What the proxy refuses, as far as its streams have told; kept when it disconnects."""
         return self._verdicts.get(proxy, ())
 
     async def wait_withdrawn(self, revision: int, *, bound: float) -> bool:
-        """Until every proxy whose load assignments changed at that revision, or since, has accepted them.
+        """Until every proxy whose load assignments or secrets changed at that revision, or since, has accepted them.
 
-        `revision` is that of the write that took an endpoint away. False if `bound` seconds passed first: a proxy was
-        too slow or away, or it refuses a load assignment and so uses an older one.
+        `revision` is that of the write that took an endpoint away, or changed an authority. False if `bound` seconds
+        passed first: a proxy was too slow or away, or it refuses a load assignment and so uses an older one.
         """
         acceptance = _Acceptance(revision + self._lift)
         self._acceptances.add(acceptance)
@@ -201,14 +201,14 @@ class Hub:
         for proxy, names in dirty.items():
             for mailbox in self._readers.get(proxy, ()):
                 mailbox.mark(names, self.stamp)
-            if ENDPOINTS in names and proxy in self._absent:
-                self._absent[proxy].marked = self.stamp
+            if proxy in self._absent and any(type_url in names for type_url in AWAITED):
+                self._absent[proxy].awaited = self.stamp
         self._on_dirty(dirty)
 
-    def _left(self, proxy: ProxyId, marked: int) -> None:
+    def _left(self, proxy: ProxyId, awaited: int) -> None:
         if proxy in self._elsewhere:
             return
-        self._absent[proxy] = _Absence(asyncio.get_running_loop().time(), marked)
+        self._absent[proxy] = _Absence(asyncio.get_running_loop().time(), awaited)
         self._on_presence(proxy, False)
 
     def _wake_all(self) -> None:
@@ -238,12 +238,12 @@ class Hub:
 
     def _behind(self, stamp: int) -> Iterator[ProxyId]:
         for proxy, mailboxes in self._readers.items():
-            concerned = any(box.endpoints_marked >= stamp for box in mailboxes) and proxy not in self._elsewhere
+            concerned = any(box.awaited >= stamp for box in mailboxes) and proxy not in self._elsewhere
             if concerned and not any(_has_accepted(box, stamp) for box in mailboxes):
                 yield proxy
         now = asyncio.get_running_loop().time()
         for proxy, absence in self._absent.items():
-            if absence.marked >= stamp and now - absence.since < self._away:
+            if absence.awaited >= stamp and now - absence.since < self._away:
                 yield proxy
 
     def _progressed(self, proxy: ProxyId, mailbox: Mailbox) -> None:

@@ -10,7 +10,8 @@ from typing import Final
 
 from outrig.ca.peers import ControlPeer
 from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY
-from outrig.dialects.kuma.joined import came_by_join
+from outrig.dialects.kuma.joined import came_by_join, holder_of
+from outrig.dialects.onboarding.connection import agent_at
 from outrig.dialects.onboarding.workload_auto_registration import WORKLOAD_AUTO_REGISTRATION
 from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId
@@ -84,6 +85,11 @@ def registration_of_peer(peer: ControlPeer) -> Key:
 def entry_of(registration: Key) -> Key:
     """What stands for a registration's workload among the members of the mesh."""
     return registration if is_dataplane(registration) else entry_key(registration.namespace, registration.name)
+
+
+def is_unattended(registration: Resource) -> bool:
+    """Whether no agent has ever joined as it: a Dataplane that somebody wrote, which is called as it stands."""
+    return stays(registration) and holder_of(registration) is None and not agent_at(registration)
 
 
 def stays(registration: Resource) -> bool:

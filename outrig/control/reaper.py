@@ -19,6 +19,7 @@ from outrig.control.presence import departed
 from outrig.control.proxies import is_dataplane, stays
 from outrig.control.replicas import ALONE, Others
 from outrig.control.status import Clock, change_workload, utc_now
+from outrig.control.tidings import tell_left
 from outrig.dialects.conditions import READY, condition_of
 from outrig.dialects.kuma.joined import holder_of
 from outrig.dialects.onboarding.connection import agent_at
@@ -244,6 +245,7 @@ class Reaper:
             if stored is None or not self._is_away(absence, stored):
                 return False
             await delete_with_dependents(tx, absence.registration, uid=absence.uid)
+            await tell_left(tx, stored, well=absence.left, now=self._clock())
             return self._holds(absence)
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from outrig.control.proxies import entry_of
+from outrig.control.tidings import tell_change
 from outrig.resources import Key, Resource
 from outrig.store.protocol import Conflict, Store, Transaction
 
@@ -85,4 +86,7 @@ async def _change(store: Store, registration: Key, alter: Alter, *, uid: str, on
 
 async def _put(tx: Transaction, stored: Resource, alter: Alter) -> Resource:
     altered = alter(stored)
-    return stored if altered is stored else await tx.update(altered)
+    if altered is stored:
+        return stored
+    await tell_change(tx, stored, altered, now=utc_now())
+    return await tx.update(altered)

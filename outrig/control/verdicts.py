@@ -16,21 +16,19 @@ from typing import Final
 
 import structlog
 
-from outrig.control.proxies import entry_key, is_dataplane, registration_of
+from outrig.control.proxies import registration_of
 from outrig.control.replicas import ALONE, Others
 from outrig.control.status import Clock, change_workload, utc_now
-from outrig.dialects.conditions import PROGRAMMED, Condition, condition_of, with_condition
-from outrig.dialects.core.event import event_key, event_time, warning_event
+from outrig.control.tidings import shown_key, tell
+from outrig.dialects.conditions import PARTIALLY_INVALID, PROGRAMMED, Condition, condition_of, with_condition
+from outrig.dialects.core.event import event_key, warning_event
 from outrig.dialects.onboarding.connection import proxy_at, with_proxy
 from outrig.errors import Finding
 from outrig.kit.aio import jittered_backoff
-from outrig.resources import Key, Resource
+from outrig.resources import Resource
 from outrig.snapshot import ProxyId
 from outrig.store.protocol import Conflict, Store, Unavailable
 from outrig.xds.subscription import Rejection
-
-PARTIALLY_INVALID: Final = "PartiallyInvalid"
-"""Whether some of what users wrote could not be made into configuration; there only once that was so."""
 
 _LONGEST: Final = 1024  # characters of a message
 
@@ -112,21 +110,10 @@ class Verdicts:
 
     async def _tell(self, about: Resource, condition: Condition, now: datetime) -> None:
         """An Event about the workload; the same problem again counts it up."""
-        subject = _as_entry(about.key)
-        key = event_key(subject, condition.reason, condition.message)
+        subject, told = shown_key(about.key), {"reason": condition.reason, "message": condition.message}
         async with self._store.transaction() as tx:
-            before = await tx.get(key)
-            if before is None:
-                told = {"reason": condition.reason, "message": condition.message}
-                await tx.create(Resource(key, body=warning_event(subject, uid=about.uid, **told, now=now)))
-                return
-            again = {"count": int(before.body.get("count", 1)) + 1, "lastTimestamp": event_time(now)}
-            await tx.update(replace(before, body={**before.body, **again}))
-
-
-def _as_entry(key: Key) -> Key:
-    """Events have a namespace. For a Dataplane it is the one that shows Dataplanes as WorkloadEntries."""
-    return entry_key(f"kuma-{key.mesh}", key.name) if is_dataplane(key) else key
+            key = event_key(subject, condition.reason, condition.message)
+            await tell(tx, key, warning_event(subject, uid=about.uid, **told, now=now))
 
 
 def _with(resource: Resource, condition: Condition, now: datetime) -> Resource:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from outrig.control.following import Burst
-from outrig.control.proxies import REGISTRATIONS, kind_of, proxy_of
+from outrig.control.proxies import REGISTRATIONS, is_unattended, kind_of, proxy_of
 from outrig.dialects.onboarding.connection import agent_at, proxy_at
 from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId
@@ -74,7 +74,7 @@ class Whereabouts:
         for change in burst.changes:
             if kind_of(change.resource.key) not in REGISTRATIONS:
                 continue
-            if change.type is ChangeType.DELETED:
+            if change.type is ChangeType.DELETED or is_unattended(change.resource):
                 self._places.pop(change.resource.key, None)
             else:
                 self._put(change.resource)

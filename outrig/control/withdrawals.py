@@ -1,8 +1,9 @@
-"""Whether a leaving workload has left the load assignments of all proxies, whichever replica they are connected to.
+"""Whether all proxies have accepted a change, whichever replica they are connected to: that a leaving workload is not
+called any more, that a new authority is trusted.
 
 In: drains, seen as they are stored. Out: for the replica whose agent drains, when it may let it go; for the others'
-drains, an acknowledgement once our own proxies have accepted them. A drain that is not acknowledged in time ends by its
-bound. A replica that is alone writes nothing. Why so: docs/adr/0008-replicas.md.
+drains, an acknowledgement once our own proxies have accepted them. What is not acknowledged in time ends by its bound.
+A replica that is alone writes nothing. Why so: docs/adr/0008-replicas.md.
 """
 
 import asyncio
@@ -68,6 +69,23 @@ class Withdrawals:
         except TimeoutError:
             return False
         return await self._proxies.wait_withdrawn(revision, bound=end - loop.time())
+
+    async def wait_trusted(self, revision: int, *, bound: float) -> bool:
+        """Until all proxies of all replicas have accepted the authority that was written at that revision. All replicas
+        see it and wait, each for its own proxies and then for the other replicas.
+
+        False if `bound` seconds passed first.
+        """
+        end = asyncio.get_running_loop().time() + bound
+        accepted = await self._proxies.wait_withdrawn(revision, bound=bound)
+        if accepted and self._replicas.others:
+            self._replicas.acknowledge(revision)
+        try:
+            async with asyncio.timeout_at(end):
+                await self._replicas.wait_acknowledged(revision)
+        except TimeoutError:
+            return False
+        return accepted
 
     def heard(self, burst: Burst) -> None:
         """Entries have changed."""

@@ -13,13 +13,14 @@ from outrig.control.proxies import ENTRIES, REGISTRATION, entry_of, is_dataplane
 from outrig.dialects.conditions import AGENT_CONNECTED, PROGRAMMED, READY, condition_of
 from outrig.dialects.istio.registered_entry import GROUP_ANNOTATION
 from outrig.dialects.istio.workload_entry import is_registered
-from outrig.dialects.kuma.dataplane import UNREADY_PORTS
+from outrig.dialects.kuma.dataplane import fails_probe, health_of_inbound, networking_of
 from outrig.dialects.onboarding.registration import task_arn_of
-from outrig.model import Import, WorkloadId
+from outrig.model import Health, Import, WorkloadId
 from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId
 from outrig.store.protocol import Query, Store
 from outrig.why import (
+    NOT_CALLED,
     Asked,
     BadQuestion,
     Candidate,
@@ -99,10 +100,17 @@ class _Observations(Mapping[WorkloadId, Observed]):
 
     def _inbound(self, id_: WorkloadId) -> Observed:
         whole, _, port = id_.rpartition("/")
-        observed = self[WorkloadId(whole)]
-        if int(port) not in self._entries[WorkloadId(whole)].status.get(UNREADY_PORTS, ()):
+        observed, dataplane = self[WorkloadId(whole)], self._entries[WorkloadId(whole)]
+        inbound = next((one for one in networking_of(dataplane).inbound if one.port == int(port)), None)
+        if inbound is None or (observed.ready is not None and not observed.ready.true):
             return observed
-        return replace(observed, ready=Observation(False, "Unhealthy", f"the probe of port {port} fails"))
+        if fails_probe(dataplane, inbound):
+            return replace(observed, ready=Observation(False, "Unhealthy", f"the serviceProbe of port {port} fails"))
+        if health_of_inbound(dataplane, inbound) is Health.UNREADY:
+            return replace(
+                observed, ready=Observation(False, NOT_CALLED, f"that is the state of inbound {port} in its Dataplane")
+            )
+        return observed
 
     def __iter__(self) -> Iterator[WorkloadId]:
         return iter(self._entries)

@@ -32,3 +32,4 @@ def reason_column(type_: str, name: str, description: str) -> Column:
 
 
 AGE: Final = Column("Age", _created, kind="date", description="Time since the resource was created")
+CREATED_AT: Final = Column("Created At", _created, description="When the resource was created")

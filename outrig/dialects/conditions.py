@@ -14,6 +14,8 @@ from outrig.resources import Json
 READY: Final = "Ready"
 PROGRAMMED: Final = "Programmed"
 AGENT_CONNECTED: Final = "AgentConnected"
+PARTIALLY_INVALID: Final = "PartiallyInvalid"
+"""Whether some of what users wrote could not be made into configuration; there only once that was so."""
 _TEXTS: Final = {True: "True", False: "False", None: "Unknown"}
 _STATES: Final = {text: state for state, text in _TEXTS.items()}
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from outrig.dialects.statuses import Status
 from outrig.errors import Finding
 from outrig.model import Fact
 from outrig.resources import Json, Resource
@@ -53,6 +54,7 @@ class Kind:
     `versions`: the served API versions, preferred (and storage) first; all have the same schema. `schema` describes
     the body: every top-level field but apiVersion, kind, metadata, status. `default` fills in what a user may leave
     out (body in, body out) and `findings` judges what the schema cannot; both get only bodies that fit the schema.
+    `observed` gives the status as users see it; `status_schema` describes it, and nothing is checked by that.
     `rivals` judges a resource beside the others of its kind and namespace; None: there is nothing to say of them.
     `columns` are those after NAME, which the API server itself puts first. `system`: made by the control plane only;
     users may read and delete. `mesh_scoped`: in a mesh, and in no namespace.
@@ -70,9 +72,11 @@ class Kind:
     mesh_scoped: bool = False
     system: bool = False
     has_status: bool = True
+    status_schema: type[BaseModel] = Status
     strategic_merge: bool = False
     columns: tuple[Column, ...] = ()
     default: Callable[[Json], Json] = field(default=lambda body: body)
     findings: Callable[[Resource], tuple[Finding, ...]] = no_findings
+    observed: Callable[[Resource], Json] = field(default=lambda resource: resource.status)
     rivals: Callable[[Resource, Sequence[Resource]], tuple[Finding, ...]] | None = None
     compile: Callable[[Resource, Scope], tuple[Fact, ...]] = no_facts

@@ -9,12 +9,24 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from outrig.dialects import syntax
 from outrig.resources import Resource
 
 F = TypeVar("F", bound="Form")
+
+ATOMIC: Final[JsonDict] = {"x-kubernetes-map-type": "atomic"}
+"""Marks an object that is owned whole when it is applied from the server's side; unmarked ones are by field."""
+
+SET: Final[JsonDict] = {"x-kubernetes-list-type": "set"}
+"""Marks a list of plain values each of which has its own owners; unmarked lists are owned whole."""
+
+
+def keyed_by(*keys: str) -> JsonDict:
+    """Marks a list whose items have their own owners, told apart by these fields."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
 def _simplify(schema: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ Sources: Kubernetes' object names and label syntax (RFC 1123, RFC 1035), Istio's
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+LONGEST_SUBDOMAIN = 253
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _HOST_LABEL = re.compile(r"[a-zA-Z0-9]([-_a-zA-Z0-9]{0,61}[a-zA-Z0-9])?")
@@ -27,7 +28,7 @@ def is_service_name(text: str) -> bool:
 
 def is_dns_subdomain(text: str) -> bool:
     """Lower-case words joined by dots, at most 253 long: how most resources are named. Kubernetes bounds no word."""
-    return len(text) <= 253 and all(_SUBDOMAIN_PART.fullmatch(part) for part in text.split("."))
+    return len(text) <= LONGEST_SUBDOMAIN and all(_SUBDOMAIN_PART.fullmatch(part) for part in text.split("."))
 
 
 def is_fqdn(text: str) -> bool:

@@ -11,7 +11,7 @@ from outrig.envoy import api, tls
 from outrig.envoy.endpoints import PLAIN_ENDPOINT, load_assignment
 from outrig.envoy.parts import ADS, Field, limits, named, stat_name
 from outrig.model import Protocol
-from outrig.view import Lookup, Upstream
+from outrig.view import NOWHERE, Lookup, Upstream
 
 _HTTP2_PROTOCOLS = frozenset({Protocol.HTTP2, Protocol.GRPC})
 CONNECT_TIMEOUT: Final[Field] = {"seconds": 5}
@@ -39,6 +39,11 @@ def upstream_cluster(mesh: str, upstream: Upstream) -> api.Cluster:
         transport_socket_matches=[plain],
         typed_extension_protocol_options=http_options(_spoken(upstream)),
     )
+
+
+def nowhere_cluster() -> api.Cluster:
+    """The one without endpoints: a request gets 503, a connection is closed."""
+    return api.Cluster(name=NOWHERE, type="STATIC", connect_timeout=CONNECT_TIMEOUT)
 
 
 def _looked_up(lookup: Lookup) -> Field:

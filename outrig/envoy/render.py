@@ -7,14 +7,14 @@ from typing import Final
 
 from outrig.envoy.access import guard_extensions
 from outrig.envoy.applications import application_cluster, applications_of
-from outrig.envoy.clusters import upstream_cluster
+from outrig.envoy.clusters import nowhere_cluster, upstream_cluster
 from outrig.envoy.encodings import Encodings
 from outrig.envoy.endpoints import load_assignment
 from outrig.envoy.listeners import inbound_listener, outbound_listener
 from outrig.envoy.routes import inbound_routes, outbound_routes
 from outrig.envoy.secrets import trust_bundle
 from outrig.snapshot import CLUSTER, EXTENSION, LISTENER, ROUTES, Encoded, Snapshot
-from outrig.view import Assignment, HttpOutbound, Inward, Outbound, Outward, ProxyView
+from outrig.view import NOWHERE, Assignment, HttpOutbound, Inward, Outbound, Outward, ProxyView
 
 RENDERED: Final = (CLUSTER, EXTENSION, LISTENER, ROUTES)
 
@@ -48,8 +48,10 @@ def render_outward(mesh: str, outward: Outward, encodings: Encodings) -> Snapsho
     """The outbound side of a view."""
     of = encodings.of
     tables = [one for one in outward.listeners if isinstance(one, HttpOutbound)]
+    nowhere = [of(NOWHERE, nowhere_cluster)] if any(one.leads_nowhere for one in outward.listeners) else []
+    called = [of((mesh, one), partial(upstream_cluster, mesh, one)) for one in outward.upstreams]
     return {
-        CLUSTER: _by_name(of((mesh, one), partial(upstream_cluster, mesh, one)) for one in outward.upstreams),
+        CLUSTER: _by_name([*nowhere, *called]),
         EXTENSION: {},
         LISTENER: _by_name(of(one, partial(outbound_listener, one)) for one in map(_without_hosts, outward.listeners)),
         ROUTES: _by_name(of((ROUTES, one), partial(outbound_routes, one)) for one in tables),

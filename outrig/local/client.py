@@ -104,6 +104,16 @@ class LocalEcs:
         """Where kubectl may keep what it learns of this emulator's control plane."""
         return self._state.path / "kube-cache"
 
+    def exports(self) -> str:
+        """What a user's shell has to be told, as shell text: written when all steps of the scene are done."""
+        if self.launcher_pid() is None:
+            raise self._not_running()
+        try:
+            return self._state.exports.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            problem = "the emulator here is coming up: the steps of its scene are not done yet"
+            raise NotRunning(str(self._state.path), problem, "wait until `outrig local up` says `ready`") from None
+
     def search_path(self, path: str) -> str:
         """`PATH` with this emulator's programs and the interpreter's in front of `path`."""
         return f"{self._state.programs}:{Path(sys.executable).parent}:{path}"
@@ -190,6 +200,8 @@ class LocalEcs:
         return Channel(connection)
 
     def _not_running(self) -> NotRunning:
+        if self.launcher_pid() is not None:
+            return NotRunning(str(self._state.path), "an emulator is starting or ending here", "try again in a moment")
         return NotRunning(str(self._state.path), "no emulator runs here", "start one: outrig local up SCENE")
 
     def _with_host_pids(self, document: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import typer
 
 from outrig.errors import OutrigError
 from outrig.local.choosing import beside
-from outrig.local.client import LocalEcs, NotRunning
+from outrig.local.client import LocalEcs
 from outrig.local.layout import StateDirectory, default_directory
 from outrig.local.logs import follow, log_file
 from outrig.local.namespaces import NamespacesUnavailable
@@ -77,10 +77,7 @@ def down(directory: DirOption = None) -> None:
 def env(directory: DirOption = None) -> None:
     """Print what a shell needs for kubectl, aws and outrig to reach the scene: eval "$(outrig local env)"."""
     with _reported():
-        state, running = _state(directory), LocalEcs(directory).launcher_pid() is not None
-        if not running or not state.exports.exists():
-            raise NotRunning(str(state.path), "no emulator runs here", "start one: outrig local up SCENE")
-        typer.echo(state.exports.read_text(encoding="utf-8"), nl=False)
+        typer.echo(LocalEcs(directory).exports(), nl=False)
 
 
 @app.command()

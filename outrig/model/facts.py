@@ -49,11 +49,13 @@ class Group:
 class Offer:
     """A workload's part of a service that exists as long as somebody offers it.
 
-    `service` is as this one offers it, with its own ports. Those of one `origin` and `host` are one service.
+    `service` is as this one offers it, with its own ports. Those of one `origin` and `host` are one service. `kept`:
+    it was offered once, and counts as long as nobody else offers that service.
     """
 
     origin: Key
     service: Service
+    kept: bool = False
 
 
 Fact = Namespace | Trust | Service | Offer | Group | Workload | Policy[ProxyShape] | Policy[PeerTls] | Policy[Access]

@@ -48,6 +48,10 @@ class Surroundings(Protocol):
         """The permissions that choose what has that namespace and those labels."""
         ...
 
+    def all_access(self) -> Iterable[Policy[Access]]:
+        """All permissions, whomever they choose."""
+        ...
+
     def identities_named(self, who: Who) -> tuple[str, ...]:
         """The identities of whom a permission means, sorted: those of the groups that declare what it takes."""
         ...
@@ -100,6 +104,9 @@ class Mesh:
 
     def access_for(self, namespace: str, labels: Labels) -> Iterable[Policy[Access]]:
         return [policy for policy in self.access if policy.applies_to.matches(namespace, labels)]
+
+    def all_access(self) -> Iterable[Policy[Access]]:
+        return self.access
 
     def identities_named(self, who: Who) -> tuple[str, ...]:
         chosen = [Selector(None, who.labels)] if isinstance(who, Having) else self._selectors_of(who)

@@ -78,12 +78,13 @@ class Sole:
     names anything.
 
     `name`: what its author calls the service, for findings. `ports`: its port, import by import; None: its lowest.
-    `subset`: labels of the workloads that are called.
+    `subset`: labels of the workloads that are called. `assumed`: what it speaks as long as there is none.
     """
 
     name: str
     ports: tuple[int | None, ...]
     subset: Labels = ()
+    assumed: Protocol = Protocol.TCP
 
 
 @dataclass(frozen=True, slots=True)

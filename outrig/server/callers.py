@@ -3,26 +3,36 @@ loopback.
 """
 
 import hashlib
-import secrets
 from datetime import UTC, datetime
 
-from outrig.api.callers import ADMINS, Authenticator, Caller, Role, User, VerifyUser, no_users
+from outrig.api.callers import ADMINS, Authenticator, User, VerifyUser, no_users, signed_in
+from outrig.server.admin_token import keep_own_token, keep_shared_token
 from outrig.server.files import DataDir
-from outrig.server.settings import Settings
+from outrig.server.settings import Settings, postgres_settings
 from outrig.store.protocol import Store
 from outrig.tokens.tokens import Tokens
 
-ADMIN = Caller("admin", (ADMINS,), Role.ADMIN)
+ADMIN = signed_in("admin", (ADMINS,), by="administrator's token")
 
 
-def authenticator(settings: Settings, data: DataDir, verify_user: VerifyUser = no_users) -> Authenticator:
-    """The authenticator; makes the administrator's token at the first start. Raises BadDataDir."""
-    if not data.read_admin_token():
-        data.write_admin_token(secrets.token_urlsafe(32))
-    token = data.read_admin_token()
+async def callers_of(settings: Settings, data: DataDir, store: Store, tokens: Tokens) -> Authenticator:
+    """The authenticator of a control plane on that store. Raises BadDataDir, Unavailable."""
+    replicated = postgres_settings(settings) is not None
+    shared = replicated and await keep_shared_token(data, store, tokens, now=datetime.now(UTC))
+    return authenticator(settings, data, user_verifier(store, tokens), shared_token=shared)
+
+
+def authenticator(
+    settings: Settings, data: DataDir, verify_user: VerifyUser = no_users, *, shared_token: bool = False
+) -> Authenticator:
+    """The authenticator; makes the administrator's token at the first start. Raises BadDataDir.
+
+    `shared_token`: the one in the data directory is a user token, and judged as such.
+    """
+    own = [] if shared_token else [keep_own_token(data)]
     return Authenticator(
         now=lambda: datetime.now(UTC),
-        tokens={hashlib.sha256(token.encode()).hexdigest(): ADMIN},
+        tokens={hashlib.sha256(token.encode()).hexdigest(): ADMIN for token in own},
         verify_user=verify_user,
         loopback_is_admin=settings.loopback_is_admin,
         names=frozenset(settings.advertised_hosts),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import yaml
 from cryptography import x509
@@ -19,9 +20,11 @@ from cryptography.exceptions import InvalidSignature
 from outrig.api.serving import Tls
 from outrig.ca.authorities import Authorities, KeyPair
 from outrig.errors import OutrigError
+from outrig.server.kubeconfigs import Cluster, Credential, written
 from outrig.server.settings import Settings, in_brackets
 
 ADMIN_LIFETIME = timedelta(days=365)
+_UNREADABLE = (OSError, ValueError, TypeError, KeyError, IndexError, yaml.YAMLError)
 LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where one that serves on every address is found
 
 
@@ -99,6 +102,13 @@ class DataDir:
         """The ports in use."""
         _write(self.path / "ports.json", json.dumps(ports, indent=2) + "\n", 0o644)
 
+    def own_certificate(self) -> x509.Certificate | None:
+        """The administrator's, in the kubeconfig; None if there is none that can be read."""
+        try:
+            return _certificate_in(yaml.safe_load(self.kubeconfig.read_text(encoding="utf-8")))
+        except _UNREADABLE:
+            return None
+
     def write_kubeconfig(
         self, authorities: Authorities, *, server: str, now: datetime, given: Given | None = None
     ) -> None:
@@ -147,43 +157,26 @@ def read_given(file: str) -> Given | None:
 
 
 def kubeconfig(root: str, user: KeyPair, server: str, *, name: str = "") -> str:
-    """A kubeconfig with one cluster, one user, one context, all called `outrig` or after the user.
-
-    `name`: in the server's certificate, if it is not the URL's.
-    """
-    cluster = {"server": server, "certificate-authority-data": _base64(root)}
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "outrig", "cluster": {**cluster, **({"tls-server-name": name} if name else {})}}],
-        "users": [
-            {
-                "name": "admin",
-                "user": {
-                    "client-certificate-data": _base64(user.certificate.chain),
-                    "client-key-data": _base64(user.key),
-                },
-            }
-        ],
-        "contexts": [{"name": "outrig", "context": {"cluster": "outrig", "user": "admin", "namespace": "default"}}],
-        "current-context": "outrig",
-    }
-    text: str = yaml.safe_dump(document, sort_keys=False)
-    return text
+    """The administrator's kubeconfig. `name`: in the server's certificate, if it is not the URL's."""
+    return written(Cluster(server, root, name), Credential("admin", user.certificate.chain, user.key))
 
 
 def _serves(path: Path, authorities: Authorities, at: tuple[str, str], now: datetime) -> bool:
     """Whether a kubeconfig reaches this control plane (root and URL) with a certificate that holds for a while yet."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+        cluster, certificate = document["clusters"][0]["cluster"], _certificate_in(document)
         root = base64.b64decode(cluster["certificate-authority-data"]).decode()
-        certificate = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
         certificate.verify_directly_issued_by(authorities.clients.certificate)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, yaml.YAMLError, InvalidSignature):
+    except (*_UNREADABLE, InvalidSignature):
         return False
     lasts = certificate.not_valid_after_utc - now > ADMIN_LIFETIME / 12
     return lasts and (root, cluster["server"]) == at
+
+
+def _certificate_in(document: Any) -> x509.Certificate:
+    """The client certificate in a kubeconfig. Raises what is in _UNREADABLE."""
+    return x509.load_pem_x509_certificate(base64.b64decode(document["users"][0]["user"]["client-certificate-data"]))
 
 
 def server_hosts(settings: Settings) -> tuple[str, ...]:
@@ -197,10 +190,6 @@ def api_url(settings: Settings, port: int) -> str:
     """Where somebody on this machine reaches the API over HTTPS."""
     host = LOOPBACK_OF.get(settings.api_bind, settings.api_bind)
     return f"https://{in_brackets(host)}:{port}"
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from outrig.kit.spelling import slips
+
 PREFIXES: Final = ("KUMA_", "KMESH_")
+SLIPS: Final = 2
+"""So many slips of a hand make an unknown name a known one that was misspelt."""
 Translate = Callable[[str], str | None]
 """Their text as ours; None: it says what is so anyway."""
 
@@ -43,8 +47,15 @@ def _off_if_false(text: str) -> str | None:
 
 
 STORE_TYPE: Final = "KUMA_STORE_TYPE"
+MODE: Final = "KUMA_MODE"
+MODES: Final = ("zone", "standalone")
+"""The modes of Kuma's control plane that this one has. Kuma has given up the second: it is a zone without a global."""
+
 _AUTHN: Final = "KUMA_DP_SERVER_AUTHN_"
 _POSTGRES: Final = "KUMA_STORE_POSTGRES_"
+EXPECTED: Final[Mapping[str, str]] = {STORE_TYPE: "`memory` or `postgres`"}
+"""What a variable of theirs takes, where that is not what our setting takes."""
+
 HONOURED: Final[Mapping[str, tuple[str, Translate]]] = {
     "KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS": ("aws_accounts", _same),
     "KUMA_API_SERVER_AUTHN_LOCALHOST_IS_ADMIN": ("loopback_is_admin", _same),
@@ -100,7 +111,7 @@ IGNORED: Final[Mapping[str, str]] = {
     "KMESH_LICENSE_": "no licence is needed",
     "KMESH_MULTIZONE_": _ONE_ZONE,
     "KMESH_RUNTIME_AWS_ROUTE53_": _NO_NAMES,
-    "KUMA_ACCESS_": "who may do what is set by groups: mesh-system:admin may write and read Secrets",
+    "KUMA_ACCESS_": "roles say who may do what: ClusterRole and ClusterRoleBinding",
     "KUMA_API_SERVER_AUTHN_TYPE": "user tokens and client certificates are both taken",
     "KUMA_API_SERVER_AUTH_CLIENT_CERTS_": "client certificates of the API are those of the kubeconfig",
     "KUMA_API_SERVER_AUTH_": "it is not used in Kuma either",
@@ -128,17 +139,19 @@ IGNORED: Final[Mapping[str, str]] = {
     "KUMA_INTER_CP_": "replicas meet in the database",
     "KUMA_IPAM_": _NO_NAMES,
     "KUMA_METRICS_": "nothing is kept of past connections but the last one",
-    "KUMA_MODE": _ONE_ZONE,
+    MODE: _ONE_ZONE,
     "KUMA_MONITORING_ASSIGNMENT_SERVER_": "there is no discovery for Prometheus",
     "KUMA_MULTIZONE_": _ONE_ZONE,
     "KUMA_PLUGIN_POLICIES_": "the policies that are supported are always on",
     "KUMA_POLICIES_": "the policies that are supported are always on",
     "KUMA_PROXY_": "gateways of type BUILTIN are not supported yet",
+    "KUMA_REPORTS_": "nothing is reported to anybody",
     "KUMA_RUNTIME_KUBERNETES_": "there is no Kubernetes",
     "KUMA_RUNTIME_": "what an agent leaves behind goes with the deregistration delay; there are no virtual addresses",
     "KUMA_STORE_CACHE_": _NEVER_POLLS,
     "KUMA_STORE_KUBERNETES_": "there is no Kubernetes",
     "KUMA_STORE_POSTGRES_": "there is one pool of connections, to one server",
+    "KUMA_STORE_POSTGRES_MIN_OPEN_CONNECTIONS": "connections are made when they are needed",
     "KUMA_STORE_UNSAFE_DELETE": "a mesh with members is never deleted",
     "KUMA_STORE_": "a write that conflicts is tried again by itself",
     "KUMA_TRACING_": "traces are not sent yet",
@@ -161,5 +174,30 @@ def not_honoured(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Their variables that are set and mean nothing here, in the order of their names, each with the reason."""
     for variable in sorted(environment):
         if variable.startswith(PREFIXES) and variable not in HONOURED:
-            known = [beginning for beginning in IGNORED if variable.startswith(beginning)]
-            yield variable, IGNORED[max(known, key=len)] if known else "no such setting of Kuma or Kong Mesh is known"
+            yield variable, reason_of(variable, lambda beginning: beginning)
+
+
+def reason_of(name: str, spelt: Callable[[str], str]) -> str:
+    """Why a setting of theirs is not honoured. `spelt`: how a variable is spelt where `name` is from."""
+    if meant := misspelt(name, spelt):
+        return f"did you mean {meant}?"
+    known = [beginning for beginning in IGNORED if name.startswith(spelt(beginning))]
+    return IGNORED[max(known, key=len)] if known else "no such setting of Kuma or Kong Mesh is known"
+
+
+def misspelt(name: str, spelt: Callable[[str], str]) -> str:
+    """The variable that counts here and that a name was probably meant to be; empty if there is none."""
+    if name in map(spelt, IGNORED):
+        return ""
+    near = {
+        variable: slips(name, spelt(variable))
+        for variable in HONOURED
+        if abs(len(name) - len(spelt(variable))) <= SLIPS
+    }
+    nearest = min(near, key=near.__getitem__, default="")
+    return nearest if nearest and near[nearest] <= SLIPS else ""
+
+
+def decides_access(variable: str) -> bool:
+    """Whether a variable of theirs says who is let in, and how that is proven."""
+    return "AUTHN" in variable or variable.endswith("AUTHORIZEDACCOUNTIDS")

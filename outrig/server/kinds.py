@@ -2,10 +2,12 @@
 
 from typing import Final
 
-from outrig.dialects import core, istio, kuma, onboarding
+from outrig.dialects import core, istio, kuma, onboarding, rbac
 from outrig.dialects.kind import Kind, no_facts
 
-KINDS: Final[tuple[Kind, ...]] = (*core.KINDS, *istio.KINDS, *onboarding.KINDS)
+_OF_MESHES: Final[tuple[Kind, ...]] = (*core.KINDS, *istio.KINDS, *onboarding.KINDS)
+KINDS: Final[tuple[Kind, ...]] = (*_OF_MESHES, *rbac.KINDS)
 KUMA_KINDS: Final = kuma.KINDS
-TOLD: Final = (*KINDS, *(kind for kind in KUMA_KINDS if kind.compile is not no_facts), core.AUTHORITY)
+_INTERNAL: Final = (core.AUTHORITY, kuma.OFFER)
+TOLD: Final = (*_OF_MESHES, *(kind for kind in KUMA_KINDS if kind.compile is not no_facts), *_INTERNAL)
 FOLLOWED: Final = tuple((kind.group, kind.name) for kind in TOLD if kind is not core.EVENT)

@@ -1,23 +1,56 @@
-"""The control plane's log: one line an event on standard error, `timestamp level event key=value …`."""
+"""The control plane's log: one line an event on standard error, `timestamp level event key=value …`; and its audit log,
+one JSON object a line, wherever that goes.
+"""
 
 import logging
 import sys
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
 
 import structlog
 
+AUDIT: Final = "audit"
 
-def configure_logs() -> None:
-    """Set up structlog, and show libraries' warnings. botocore stays quiet: at DEBUG it prints credentials."""
+
+class _Audit:
+    """What structlog writes audit lines with."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.info = self.warning = write
+
+
+def configure_logs(audit: Callable[[str], None] | None = None) -> None:
+    """Set up structlog, and show libraries' warnings. botocore stays quiet: at DEBUG it prints credentials.
+
+    `audit` is given lines of the audit log; without it they go to standard error, as JSON too.
+    """
+    trail, log = _Audit(audit or _complain), structlog.PrintLogger(sys.stderr)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            _render,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *names: trail if names == (AUDIT,) else log,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, format="timestamp=%(asctime)s level=%(levelname)s event=%(message)r")
     for name in ("botocore", "boto3", "urllib3", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _complain(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+_FIRST: Final = ("timestamp", "level", "event")
+_AS_JSON: Final = structlog.processors.JSONRenderer(ensure_ascii=False)
+_AS_WORDS: Final = structlog.processors.LogfmtRenderer(key_order=[*_FIRST])
+
+
+def _render(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    if isinstance(logger, _Audit):
+        first = {name: event.pop(name) for name in _FIRST if name in event}
+        return str(_AS_JSON(logger, method, {**first, **event}))
+    return str(_AS_WORDS(logger, method, event))

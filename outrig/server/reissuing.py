@@ -1,8 +1,7 @@
 """When a mesh gets another authority: its members get certificates of the new one, and the old one is dropped in time.
 
 In: authorities as they change. Out: agents connected here are told to renew (they spread over time by themselves), once
-their peers have had time to learn of the new authority; authorities of which nothing can be in use any more are no
-longer accepted.
+all proxies have accepted the new authority; authorities of which nothing can be in use any more are no longer accepted.
 """
 
 import asyncio
@@ -20,8 +19,8 @@ from outrig.dialects.core.namespace import DEFAULT_MESH, mesh_of
 from outrig.resources import Key
 from outrig.store.protocol import ChangeType, Conflict, Query, Store, Unavailable
 
-LEAD: Final = 5.0
-"""Seconds in which every proxy that is connected has the new authority among those it accepts."""
+BOUND: Final = 30.0
+"""Seconds after which a proxy that does not say that it accepts a new authority is waited for no longer."""
 PERIOD: Final = 60.0
 """Seconds between two looks at what can be dropped."""
 _AUTHORITIES: Final = Query(kinds=(AUTHORITY,))
@@ -42,20 +41,30 @@ class Agents(Protocol):
         ...
 
 
-class Reissuing:
-    """`run` and `sweep` it. `lead`: seconds between a new authority and its first certificates for who is there."""
+class Peers(Protocol):
+    """The proxies of all replicas."""
 
-    def __init__(self, store: Store, agents: Agents, clock: Callable[[], datetime], *, lead: float = LEAD) -> None:
-        self._store, self._agents, self._clock, self._lead = store, agents, clock, lead
+    async def wait_trusted(self, revision: int, *, bound: float) -> bool:
+        """Until all have accepted the authority that was written at that revision; False if `bound` seconds passed."""
+        ...
+
+
+class Reissuing:
+    """`run` and `sweep` it. `bound`: seconds between a new authority and its first certificates for who is there, at
+    most."""
+
+    def __init__(
+        self, store: Store, agents: Agents, peers: Peers, clock: Callable[[], datetime], *, bound: float = BOUND
+    ) -> None:
+        self._store, self._agents, self._peers, self._clock, self._bound = store, agents, peers, clock, bound
         self._signing: dict[str, str] = {}
 
     async def run(self) -> None:
         """Until cancelled; while the store is away, later."""
         async for burst in follow(self._store, _AUTHORITIES):
-            changed = self._changed(burst)
-            if changed:
-                await asyncio.sleep(self._lead)
-            for mesh in changed:
+            for mesh, revision in self._changed(burst).items():
+                if not await self._peers.wait_trusted(revision, bound=self._bound):
+                    _log.warning("not every proxy has said that it accepts the new authority", mesh=mesh)
                 await self._renew(mesh)
 
     async def sweep(self) -> None:
@@ -67,16 +76,16 @@ class Reissuing:
             except (Unavailable, Conflict) as error:
                 _log.warning("old authorities not dropped yet", reason=str(error))
 
-    def _changed(self, burst: Burst) -> list[str]:
-        """The meshes that sign with another certificate than before."""
-        found = []
+    def _changed(self, burst: Burst) -> dict[str, int]:
+        """The meshes that sign with another certificate than before, and since which revision."""
+        found = {}
         for change in burst.changes:
             mesh = mesh_of_authority(change.resource.key)
             if not mesh or change.type is ChangeType.DELETED:
                 continue
             certificate = str(change.resource.body.get("certificate"))
             if self._signing.get(mesh, certificate) != certificate:
-                found.append(mesh)
+                found[mesh] = change.revision
             self._signing[mesh] = certificate
         return found
 

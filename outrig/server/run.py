@@ -16,12 +16,13 @@ from starlette.applications import Starlette
 
 from outrig.admission.admission import Admission
 from outrig.admission.meshes import Meshes
+from outrig.api.access.gate import Gate
 from outrig.api.agents.join import join_routes
 from outrig.api.agents.stream import AgentStream
-from outrig.api.callers import Authenticate
 from outrig.api.kube.app import kube_app
 from outrig.api.kuma.about import Installation
 from outrig.api.kuma.app import Parts, kuma_routes
+from outrig.api.operator.rehearsal import rehearsal_route
 from outrig.api.operator.why import why_route
 from outrig.attest.attestor import open_attestor
 from outrig.attest.endings import open_endings
@@ -32,7 +33,7 @@ from outrig.control.configurations import Configurations
 from outrig.control.doubts import Doubts
 from outrig.control.following import follow
 from outrig.control.hub import Hub
-from outrig.control.insights import Counters
+from outrig.control.insights import Insights
 from outrig.control.reaper import Graces, Reaper
 from outrig.control.registry import Place, Registry
 from outrig.control.replicas import Replicas, present
@@ -44,7 +45,7 @@ from outrig.control.withdrawals import Withdrawals
 from outrig.control.witness import Witness
 from outrig.control.world import World
 from outrig.kit.tasks import Loop, running
-from outrig.server.callers import authenticator, user_verifier
+from outrig.server.access import desk_of, forget_revoked, open_gate, record_own
 from outrig.server.certificates import ServerCertificate
 from outrig.server.config_page import config_page
 from outrig.server.diagnostics import Gauges, Readiness, diagnostics_app
@@ -52,7 +53,9 @@ from outrig.server.files import DataDir, api_url, read_given, server_hosts
 from outrig.server.first_start import Defaults, write_defaults
 from outrig.server.issuers import read_issuers
 from outrig.server.kinds import FOLLOWED, KINDS, KUMA_KINDS, TOLD
+from outrig.server.logs import configure_logs
 from outrig.server.naming import replica_name
+from outrig.server.own_credentials import warn_without_credentials
 from outrig.server.ports import Apps, open_ports, ports_of
 from outrig.server.pruning import prune
 from outrig.server.public_keys import token_settings
@@ -65,6 +68,7 @@ from outrig.server.settings import (
     postgres_settings,
     xds_address,
 )
+from outrig.server.trail import open_trail
 from outrig.server.warrants import TokenWarrants
 from outrig.store.opening import open_store
 from outrig.store.protocol import Query, Store
@@ -97,6 +101,9 @@ async def run(settings: Settings) -> None:
     stopping = _stop_requested()
     data = DataDir(settings.data_dir)
     data.prepare()
+    trail = open_trail(settings.audit_log, data)
+    configure_logs(trail.write)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, trail.reopen)
     async with AsyncExitStack() as stack:
         database = postgres_settings(settings)
         store = await stack.enter_async_context(open_store(database or data.database))
@@ -118,7 +125,9 @@ async def run(settings: Settings) -> None:
         data.write_ports(ports)
         if "apiHttps" in ports:
             given, url = read_given(settings.tls_cert_file), api_url(settings, ports["apiHttps"])
+            await forget_revoked(store, data)
             data.write_kubeconfig(authorities, server=url, now=datetime.now(UTC), given=given)
+            await record_own(store, data, utc_now())
         ready.serving = True
         print(READY, *_whereabouts(data, ports), sep="\n", flush=True)
         await stopping.wait()
@@ -157,11 +166,13 @@ def _plane(
     whereabouts = Whereabouts(replicas, reaper, hub, is_here=registry.has)
     replicas.listen(whereabouts.turned)
     attending = registry.run(whereabouts.heard, withdrawals.heard)
-    tokens, reissuing = TokenAttestor(read_issuers(settings.jwt_issuers)), Reissuing(store, registry, utc_now)
+    tokens = TokenAttestor(read_issuers(settings.jwt_issuers))
+    reissuing = Reissuing(store, registry, withdrawals, utc_now)
     loops = (hub.run(), verdicts.run(), reaper.run(), attending, withdrawals.run(), replicas.run(), xds.run())
     rest = (
         certificate.run(),
-        prune(store, replicas),
+        prune(store, replicas, world=world, hub=hub),
+        Insights(store, hub, name=replicas.name).run(),
         tokens.run(utc_now),
         Bans(store, registry, NamespaceBans(), Revocations(TokenWarrants(store, signed)), others=replicas).run(),
         reissuing.run(),
@@ -177,6 +188,7 @@ async def _apps(
 ) -> Apps:
     attestor = open_attestor(attest_settings(settings))
     stack.push_async_callback(attestor.close)
+    await warn_without_credentials(settings, attestor)
     known = admission_settings(settings, xds_port=xds_port)
     admission = Admission(
         known,
@@ -186,28 +198,30 @@ async def _apps(
         authorities=plane.authorities,
         dataplane_tokens=plane.signed,
     )
+    gate = await stack.enter_async_context(open_gate(settings, data, plane.store, plane.signed))
     agents = [*join_routes(admission), AgentStream(plane.registry, plane.sessions.identify).route()]
     return Apps(
         agents=Starlette(routes=agents),
-        api=_api(settings, plane, authenticator(settings, data, user_verifier(plane.store, plane.signed))),
+        api=_api(settings, plane, gate),
         diagnostics=diagnostics_app(is_ready=ready, gauges=_gauges(plane), replica=plane.replicas.name),
     )
 
 
-def _api(settings: Settings, plane: Plane, authenticate: Authenticate) -> Starlette:
+def _api(settings: Settings, plane: Plane, gate: Gate) -> Starlette:
     """What operators ask first, then Kuma's paths: the rest of all paths is kubectl's."""
-    why = why_route(Witness(plane.store, plane.world, plane.hub.nacks), authenticate)
+    why = why_route(Witness(plane.store, plane.world, plane.hub.nacks), gate)
     parts = Parts(
         store=plane.store,
         kinds=KUMA_KINDS,
-        authenticate=authenticate,
+        gate=gate,
         keep_mesh=Meshes(ca_settings(settings)),
         tokens=plane.signed,
-        counters=Counters(plane.hub),
         inspector=Configurations(plane.world),
         installation=_installation(settings, plane),
     )
-    return Starlette(routes=[why, *kuma_routes(parts), *kube_app(plane.store, KINDS, authenticate).routes])
+    desk = desk_of(plane.store, gate, plane.authorities)
+    ours = [why, rehearsal_route(parts, KINDS), *desk.routes()]
+    return Starlette(routes=[*ours, *kuma_routes(parts), *kube_app(plane.store, KINDS, gate).routes])
 
 
 def _installation(settings: Settings, plane: Plane) -> Installation:

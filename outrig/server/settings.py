@@ -1,14 +1,15 @@
 """The settings of the control plane: what they are, and where a value comes from.
 
-Defaults < file (`--config`, YAML) < environment (`KUMA_*` and `KMESH_*`, as far as they mean something here) <
-environment (`OUTRIG_*`) < `--set NAME=VALUE`. A wrong value is refused with its source, the value and what was
-expected; an unknown name in the file or on the command line is refused too.
+Defaults < file (`--config`, YAML) < file of Kuma (`--config-file`) < environment (`KUMA_*` and `KMESH_*`, as far as
+they mean something here) < environment (`OUTRIG_*`) < `--set NAME=VALUE`. A wrong value is refused with its source, the
+value and what was expected; an unknown name in the file or on the command line is refused too.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -18,7 +19,7 @@ from outrig.attest.settings import AttestSettings
 from outrig.ca.settings import CaSettings
 from outrig.errors import OutrigError, did_you_mean
 from outrig.kit.durations import in_words
-from outrig.server.foreign import translated
+from outrig.server.foreign import EXPECTED, translated
 from outrig.server.forms import FORMS, OFF, POSTGRES, SQLITE, Hidden
 from outrig.store.settings import PostgresSettings, TlsMode
 
@@ -29,6 +30,12 @@ class BadSetting(OutrigError):
     """A setting's value or name is wrong."""
 
     code = "OUT001"
+
+
+def unknown_proof(place: str, meant: str) -> BadSetting:
+    """What looks like a variable that decides who is let in, and is none."""
+    hint = f"did you mean {meant}? else take it away from here"
+    return BadSetting(place, "is no setting, and seems to be meant for one that decides who is let in", hint)
 
 
 def _setting(default: Any, about: str, form: str) -> Any:
@@ -85,6 +92,15 @@ class Settings:
     )
     loopback_is_admin: bool = _setting(
         False, "callers of the plain HTTP API on this machine are administrators", "boolean"
+    )
+    api_reads_at_once: int = _setting(
+        200, "requests that read, of one caller of the API at once; the rest get 429", "count"
+    )
+    api_writes_at_once: int = _setting(
+        100, "requests that write, of one caller of the API at once; the rest get 429", "count"
+    )
+    audit_log: str = _setting(
+        "", "file of the audit log; empty: `audit.log` in the data directory; `-`: standard output", "file or none"
     )
     aws_endpoint_url: str = _setting("", "one endpoint for all AWS services, for an emulator; empty: AWS itself", "url")
     aws_regions: tuple[str, ...] = _setting((), "regions tasks may come from; empty: every region", "regions")
@@ -149,29 +165,40 @@ class Settings:
     )
 
 
-def load_settings(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, str]) -> Settings:
-    """The settings of all sources. Raises BadSetting."""
+def load_settings(
+    *,
+    file: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, str],
+    places: Mapping[str, str] = MappingProxyType({}),
+) -> Settings:
+    """The settings of all sources. `places`: of variables whose text is written elsewhere. Raises BadSetting."""
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for name, text in _read_file(file).items():
         values[name] = _parse(f"{file}: {name}", name, text)
     for given in translated(environment):
-        values[given.setting] = _parse(f"environment: {given.variable}", given.setting, given.text)
+        place = places.get(given.variable, f"environment: {given.variable}")
+        values[given.setting] = _parse(place, given.setting, given.text, expected=EXPECTED.get(given.variable, ""))
+        sources[given.setting] = place
     for name, text in _from_environment(environment).items():
         values[name] = _parse(f"environment: {PREFIX}{name.upper()}", name, text)
     for name, text in flags.items():
         values[name] = _parse(f"--set: {name}", name, text)
     settings = Settings(**values)
-    _check(settings)
+    _check(settings, sources)
     return replace(settings, data_dir=settings.data_dir.expanduser().absolute())
 
 
-def _check(settings: Settings) -> None:
-    """Settings that need each other."""
+def _check(settings: Settings, sources: Mapping[str, str]) -> None:
+    """Settings that need each other. `sources`: of those that a variable of Kuma's has set."""
     if AWS_IAM in (*settings.dp_authn, *settings.zone_authn) and not settings.aws_accounts:
         problem = f"{AWS_IAM} lets in roles by their tags, and no account is authorised"
         raise BadSetting("aws_accounts", problem, "set KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS or OUTRIG_AWS_ACCOUNTS")
     if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
-        raise BadSetting("tls_cert_file", "comes with tls_key_file, and that with it", "set both or neither")
+        given, other = ("cert", "key") if settings.tls_cert_file else ("key", "cert")
+        place, missing = sources.get(f"tls_{given}_file", f"tls_{given}_file"), f"TLS_{other.upper()}_FILE"
+        raise BadSetting(place, f"is set without {missing}", f"set KUMA_GENERAL_{missing} or {PREFIX}{missing} too")
 
 
 def as_text(value: Any) -> str:
@@ -194,35 +221,43 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read_file(file: Path | None) -> dict[str, str]:
-    if file is None:
-        return {}
+    values = read_mapping(file, "a YAML file of `name: value`") if file else {}
+    return {str(name): as_written(value, f"{file}: {name}", str(name)) for name, value in values.items()}
+
+
+def read_mapping(file: Path, expected: str) -> Mapping[Any, Any]:
+    """What a YAML file holds. `expected`: what to say that it should be. Raises BadSetting."""
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         problem = f"cannot be read: {' '.join(str(error).split())}"
-        raise BadSetting(str(file), problem, "a YAML file of `name: value`") from None
+        raise BadSetting(str(file), problem, expected) from None
     if not isinstance(values, dict):
-        raise BadSetting(str(file), "is not a mapping", "a YAML file of `name: value`")
-    return {str(name): _as_written(value) for name, value in values.items()}
+        raise BadSetting(str(file), "is not a mapping", expected)
+    return values
 
 
-def _as_written(value: Any) -> str:
-    """A value of a YAML file as the same setting's text elsewhere; `name:` alone is the empty text."""
+def as_written(value: Any, place: str, name: str) -> str:
+    """A value of a YAML file as that setting's text elsewhere; `name:` alone is the empty text. Raises BadSetting."""
+    default = {known.name: known.default for known in fields(Settings)}.get(name)
+    if isinstance(value, dict) or (isinstance(value, list) and not isinstance(default, tuple)):
+        raise BadSetting(place, f"is {'a list' if isinstance(value, list) else 'an object'}", "one value is expected")
     if isinstance(value, list):
         return ",".join(map(str, value))
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _parse(place: str, name: str, text: str) -> Any:
+def _parse(place: str, name: str, text: str, *, expected: str = "") -> Any:
+    """The value of a text. `expected`: what to say that it should be, in place of what its form says."""
     forms = {f.name: f.metadata["form"] for f in fields(Settings)}
     if name not in forms:
         raise BadSetting(place, "there is no such setting", did_you_mean(name, forms))
-    read, expected = FORMS[forms[name]]
+    read, form = FORMS[forms[name]]
     try:
         return read(text)
     except ValueError:
         said = "what it is set to" if read is Hidden else repr(text)
-        raise BadSetting(place, f"{said} is not {expected}") from None
+        raise BadSetting(place, f"{said} is not {expected or form}") from None
 
 
 def ca_settings(settings: Settings) -> CaSettings:

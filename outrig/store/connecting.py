@@ -34,7 +34,7 @@ LOST = ("", "08", "57")
 
 MIGRATE = "run `outrig cp migrate up` with the same settings first"
 GRANT = "let the user have it: GRANT, as docs/postgres.md shows"
-RESTARTING = "it is starting or stopping, or the network between is cut: wait"
+RESTARTING = "it is starting or stopping, or the network between is cut: wait; or something else listens there"
 HINTS = {
     "28P01": "check postgres_user and postgres_password",
     "28": "its pg_hba.conf does not let us in so: check postgres_user, postgres_tls_mode and postgres_tls_cert_path",

@@ -1,8 +1,8 @@
 """Resources as JSON documents, and copies of them.
 
-In: a `Resource`. Out: a text holding all of it but its key, and back; what comes back is equal and shares nothing
-with what went in. Refuses (`TypeError`, `ValueError`) what JSON cannot hold and times without a zone: those are
-mistakes of the program, the API has parsed what users wrote long before.
+In: a `Resource`. Out: a text holding all of it but its key and its managers, one holding those, and back; what comes
+back is equal and shares nothing with what went in. Refuses (`TypeError`, `ValueError`) what JSON cannot hold and times
+without a zone: those are mistakes of the program, the API has parsed what users wrote long before.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from outrig.resources import Key, Owner, Resource
+from outrig.resources import Key, Manager, Owner, Resource
 
 
 def encode(resource: Resource) -> str:
@@ -19,14 +19,20 @@ def encode(resource: Resource) -> str:
     return _text(_fields(resource))
 
 
-def decode(key: Key, document: str) -> Resource:
-    """The resource of that key whose document this is."""
+def encode_managers(resource: Resource) -> str:
+    """Who manages its fields; empty for nobody."""
+    return _text([_manager_fields(manager) for manager in resource.managers]) if resource.managers else ""
+
+
+def decode(key: Key, document: str, managers: str = "") -> Resource:
+    """The resource of that key whose document this is, with its managers."""
     fields = json.loads(document)
     fields["owners"] = tuple(_owner(*owner) for owner in fields["owners"])
     fields["finalizers"] = tuple(fields["finalizers"])
     fields["created"] = _read_instant(fields["created"])
     fields["deleting"] = _read_instant(fields["deleting"])
-    return Resource(key=key, **fields)
+    found = tuple(_manager(*manager) for manager in json.loads(managers)) if managers else ()
+    return Resource(key=key, managers=found, **fields)
 
 
 def detached(resource: Resource) -> Resource:
@@ -81,11 +87,23 @@ def _fields(resource: Resource) -> dict[str, Any]:
 
 def _owner_fields(owner: Owner) -> list[Any]:
     key = owner.key
-    return [[key.group, key.kind, key.mesh, key.namespace, key.name], owner.uid, owner.api_version, owner.controller]
+    name = [key.group, key.kind, key.mesh, key.namespace, key.name]
+    return [name, owner.uid, owner.api_version, owner.controller, owner.blocks]
 
 
-def _owner(key: list[str], uid: str, api_version: str, controller: bool) -> Owner:
-    return Owner(Key(*key), uid, api_version, controller)
+def _owner(key: list[str], uid: str, api_version: str, controller: bool, blocks: bool | None = None) -> Owner:
+    """Before `blocks` was kept, it was what `controller` is."""
+    return Owner(Key(*key), uid, api_version, controller, controller if blocks is None else blocks)
+
+
+def _manager_fields(manager: Manager) -> list[str | None]:
+    written = [manager.name, manager.operation, manager.api_version, manager.fields, manager.subresource]
+    return [*written, _write_instant(manager.time)]
+
+
+def _manager(name: str, operation: str, api_version: str, fields: str, *more: str) -> Manager:
+    subresource, time = more
+    return Manager(name, operation, api_version, fields, subresource, _read_instant(time))
 
 
 def _write_instant(instant: datetime | None) -> str | None:

@@ -186,12 +186,11 @@ class _MemoryTransaction:
             raise AlreadyExists(f"certificate {identity.digest}", "is recorded already")
         self.tables.identities[identity.digest] = replace(identity, not_after=as_utc(identity.not_after))
 
-    async def live_keys(self, task: str, now: datetime) -> frozenset[str]:
-        return frozenset(held.key_hash for held in self._live(now) if held.task == task)
+    async def issued_to(self, task: str, now: datetime) -> tuple[Identity, ...]:
+        return tuple(held for held in self._live(now) if held.task == task)
 
-    async def task_of_key(self, key_hash: str, now: datetime) -> str | None:
-        tasks = [held.task for held in self._live(now) if held.key_hash == key_hash]
-        return tasks[-1] if tasks else None
+    async def issued_for(self, key_hash: str, now: datetime) -> tuple[Identity, ...]:
+        return tuple(held for held in self._live(now) if held.key_hash == key_hash)
 
     async def identities(self, registration: str) -> tuple[Identity, ...]:
         held = [identity for identity in self.tables.identities.values() if identity.registration == registration]
@@ -216,7 +215,8 @@ class _MemoryTransaction:
 
     def _live(self, now: datetime) -> tuple[Identity, ...]:
         instant = as_utc(now)
-        return tuple(held for held in self.tables.identities.values() if held.not_after > instant)
+        held = reversed(self.tables.identities.values())
+        return tuple(identity for identity in held if identity.not_after > instant)
 
 
 def _forget(table: dict[str, T], is_over: Callable[[T], bool]) -> int:

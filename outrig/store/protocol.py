@@ -162,12 +162,12 @@ class Transaction(Protocol):
 
     async def add_identity(self, identity: Identity) -> None: ...
 
-    async def live_keys(self, task: str, now: datetime) -> frozenset[str]:
-        """The key hashes of the unexpired certificates issued to that task (by ARN)."""
+    async def issued_to(self, task: str, now: datetime) -> tuple[Identity, ...]:
+        """The unexpired certificates issued to that task (by ARN), newest first."""
         ...
 
-    async def task_of_key(self, key_hash: str, now: datetime) -> str | None:
-        """The task that has an unexpired certificate for this key, if any."""
+    async def issued_for(self, key_hash: str, now: datetime) -> tuple[Identity, ...]:
+        """The unexpired certificates for that key, newest first."""
         ...
 
     async def identities(self, registration: str) -> tuple[Identity, ...]:

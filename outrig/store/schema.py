@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from outrig.store.protocol import Unavailable
+from outrig.store.tables import metadata
 
 VERSION_TABLE = "outrig_schema"
 """Where the database notes its schema; the name also tells a database of ours from another program's."""
@@ -39,6 +40,9 @@ def migrate(connection: sa.Connection, *, place: str) -> Migration:
 def require_migrated(connection: sa.Connection, *, place: str) -> None:
     """Raises Unavailable unless the schema is the one this code needs."""
     present, newest = _versions(connection, _config(connection), place)
+    if not present and (strange := sorted(metadata.tables.keys() & set(sa.inspect(connection).get_table_names()))):
+        problem = f"it holds tables of another program: {', '.join(strange)}"
+        raise Unavailable(place, problem, "give Outrig a database of its own")
     if present != newest:
         problem = (
             f"its schema is {present}, this version of Outrig needs {newest}" if present else "it has no tables yet"

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from outrig.resources import Key, Resource
-from outrig.store.documents import as_utc, decode, encode
+from outrig.store.documents import as_utc, decode, encode, encode_managers
 from outrig.store.feed import PAGE, RELIST, Entry, Page, check_epoch, check_reach
 from outrig.store.protocol import AlreadyExists, Change, ChangeType, Gone, Identity, Query
 from outrig.store.tables import changes, counter, duties, identities, nonces, owners, replicas, resources
@@ -73,7 +73,11 @@ FIND_OWNED = (
     .order_by(*_key_of(resources))
 )
 INSERT = sa.insert(resources)
-REPLACE = sa.update(resources).where(_is(resources)).values(document=sa.bindparam("new"))
+REPLACE = (
+    sa.update(resources)
+    .where(_is(resources))
+    .values(document=sa.bindparam("new"), managers=sa.bindparam("new_managers"))
+)
 REMOVE = sa.delete(resources).where(_is(resources))
 APPEND = sa.insert(changes)
 CUT = sa.delete(changes).where(changes.c.revision <= sa.bindparam("floor"))
@@ -117,14 +121,14 @@ def find_owned(connection: sa.Connection, uid: str) -> tuple[Resource, ...]:
 
 def insert(connection: sa.Connection, resource: Resource) -> None:
     """Add a resource whose key is free."""
-    values = _key_values(resource.key) | {"uid": resource.uid, "document": encode(resource)}
-    connection.execute(INSERT, values)
+    connection.execute(INSERT, _key_values(resource.key) | {"uid": resource.uid} | _content(resource))
     _insert_owners(connection, resource)
 
 
 def replace(connection: sa.Connection, resource: Resource, *, stored: Resource) -> None:
     """Put the new version of a stored resource in its place."""
-    connection.execute(REPLACE, _bound(resource.key) | {"new": encode(resource)})
+    content = {"new": encode(resource), "new_managers": encode_managers(resource)}
+    connection.execute(REPLACE, _bound(resource.key) | content)
     if resource.owners != stored.owners:
         connection.execute(sa.delete(owners).where(owners.c.resource_uid == resource.uid))
         _insert_owners(connection, resource)
@@ -243,7 +247,11 @@ def _fitting(table: sa.Table, query: Query) -> Iterable[sa.ColumnElement[bool]]:
 
 
 def _resource(row: Any) -> Resource:
-    return decode(Key(row.group, row.kind, row.mesh, row.namespace, row.name), row.document)
+    return decode(Key(row.group, row.kind, row.mesh, row.namespace, row.name), row.document, row.managers)
+
+
+def _content(resource: Resource) -> dict[str, str]:
+    return {"document": encode(resource), "managers": encode_managers(resource)}
 
 
 def _entry(row: Any) -> Entry:
@@ -255,7 +263,7 @@ def _change_values(entry: Entry) -> dict[str, Any]:
     return _key_values(resource.key) | {
         "revision": resource.revision,
         "type": entry.change.type.value,
-        "document": encode(resource),
+        **_content(resource),
         "labels_before": dict(entry.labels_before) if entry.labels_before is not None else None,
     }
 

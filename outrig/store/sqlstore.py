@@ -250,14 +250,12 @@ class SqlTransaction:
     async def add_identity(self, identity: Identity) -> None:
         await self._run(partial(sql.insert_identity, identity=identity))
 
-    async def live_keys(self, task: str, now: datetime) -> frozenset[str]:
-        found = await self._run(partial(sql.find_identities, where=sql.live(now) & (identities.c.task == task)))
-        return frozenset(identity.key_hash for identity in found)
+    async def issued_to(self, task: str, now: datetime) -> tuple[Identity, ...]:
+        return await self._run(partial(sql.find_identities, where=sql.live(now) & (identities.c.task == task)))
 
-    async def task_of_key(self, key_hash: str, now: datetime) -> str | None:
+    async def issued_for(self, key_hash: str, now: datetime) -> tuple[Identity, ...]:
         holds = sql.live(now) & (identities.c.key_hash == key_hash)
-        found = await self._run(partial(sql.find_identities, where=holds))
-        return found[0].task if found else None
+        return await self._run(partial(sql.find_identities, where=holds))
 
     async def identities(self, registration: str) -> tuple[Identity, ...]:
         issued = identities.c.registration == registration

@@ -52,6 +52,7 @@ resources = sa.Table(
     *_key_columns(primary_key=True),
     sa.Column("uid", TEXT, nullable=False, unique=True),
     sa.Column("document", TEXT, nullable=False),
+    sa.Column("managers", TEXT, nullable=False, server_default=""),
 )
 
 owners = sa.Table(
@@ -68,6 +69,7 @@ changes = sa.Table(
     sa.Column("type", TEXT, nullable=False),
     *_key_columns(primary_key=False),
     sa.Column("document", TEXT, nullable=False),
+    sa.Column("managers", TEXT, nullable=False, server_default=""),
     sa.Column("labels_before", sa.JSON(none_as_null=True)),
 )
 

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from outrig.resources import Key, Resource
-from outrig.store.documents import decode, encode, same_json
+from outrig.store.documents import decode, encode, encode_managers, same_json
 from outrig.store.protocol import AlreadyExists, Conflict, NotFound
 
 
 def first_version(resource: Resource, revision: int) -> Resource:
     """A new resource as it is stored."""
     version = replace(resource, uid=str(uuid4()), generation=1, revision=revision, created=datetime.now(UTC))
-    return decode(version.key, encode(version))
+    return _as_read(version)
 
 
 def next_version(stored: Resource, wanted: Resource, revision: int) -> Resource | None:
@@ -24,7 +24,7 @@ def next_version(stored: Resource, wanted: Resource, revision: int) -> Resource 
     kept = replace(
         wanted, uid=stored.uid, created=stored.created, generation=stored.generation, revision=stored.revision
     )
-    kept = decode(kept.key, encode(kept))
+    kept = _as_read(kept)
     if same_resource(kept, stored):
         return None
     grown = not same_json(kept.body, stored.body)
@@ -39,6 +39,11 @@ def last_version(stored: Resource, revision: int) -> Resource:
 def same_resource(one: Resource, other: Resource) -> bool:
     """Whether two versions hold the same, values of JSON told apart by type."""
     return one == other and same_json([one.body, one.status], [other.body, other.status])
+
+
+def _as_read(version: Resource) -> Resource:
+    """The version as it comes back from a store."""
+    return decode(version.key, encode(version), encode_managers(version))
 
 
 def require_stored(stored: Resource | None, key: Key, *, uid: str = "", revision: int = 0) -> Resource:

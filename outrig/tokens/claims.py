@@ -62,7 +62,7 @@ class ZoneClaims:
     def __post_init__(self) -> None:
         _check("zone", self.zone or "any", _NAME)
         if not self.scopes or not set(self.scopes) <= set(SCOPES):
-            raise ClaimRefused("scope", f"{', '.join(self.scopes) or 'nothing'}", f"of {', '.join(SCOPES)}")
+            raise ClaimRefused("scope", f"{', '.join(self.scopes) or 'nothing'}: no such scope", ", ".join(SCOPES))
 
     def as_json(self) -> dict[str, Any]:
         """As they stand in the token."""

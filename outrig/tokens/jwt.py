@@ -89,7 +89,9 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
     expires, issued, moment = _seconds(claims, "exp"), _seconds(claims, "iat"), now.timestamp()
     starts = _seconds(claims, "nbf") if "nbf" in claims else issued
     if expires <= moment:
-        raise TokenInvalid("token", f"it expired {moment - expires:.0f} s ago", "issue another")
+        ended = datetime.fromtimestamp(expires, UTC)
+        problem = f"it expired at {ended:%Y-%m-%d %H:%M:%S} UTC"  # not how long ago: the same thing is said alike
+        raise TokenInvalid("token", problem, "issue another")
     if max(starts, issued) > moment + LEEWAY.total_seconds():
         raise TokenInvalid("token", "it is not valid yet", "does the clock of who signed it agree with ours?")
     return datetime.fromtimestamp(expires, UTC)

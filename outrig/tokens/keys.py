@@ -86,6 +86,12 @@ def dataplane_ring(mesh: str) -> Ring:
     return Ring("dataplane", mesh)
 
 
+def holds_signing_key(key: Key) -> bool:
+    """Whether a resource of that key is taken for a signing key."""
+    rings = (dataplane_ring(key.mesh),) if key.mesh else (ZONE, USER)
+    return any(ring.serial_of(key) is not None for ring in rings)
+
+
 def serial_of_kid(kid: str) -> int | None:
     """The serial that a key id spells in its one way; None if it spells none."""
     return int(kid) if re.fullmatch("0|[1-9][0-9]{0,8}", kid) else None

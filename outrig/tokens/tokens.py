@@ -5,6 +5,7 @@ a token counts from that transaction on, for every replica.
 """
 
 import asyncio
+import logging
 import re
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -29,6 +30,7 @@ from outrig.tokens.keys import (
     ZONE,
     Ring,
     dataplane_ring,
+    holds_signing_key,
     new_signing_key,
     public_key,
     secret_body,
@@ -40,6 +42,8 @@ from outrig.tokens.keys import (
 from outrig.tokens.refusals import IssuingOff, ListUnreadable, SigningKeyRefused, TokenInvalid
 from outrig.tokens.settings import TokenSettings
 
+NEW_KEY: Final = "outrig token signing-key makes one; replace it, or delete it"
+_log = logging.getLogger(__name__)
 ADMIN_TOKEN: Final = Key(GROUP, GLOBAL_SECRET, "", "", "admin-user-token")
 ADMINS: Final = "mesh-system:admin"
 TEN_YEARS: Final = timedelta(days=3652)
@@ -161,6 +165,21 @@ async def ensure_admin_token(tx: Transaction, tokens: Tokens, *, now: datetime) 
         await tx.create(Resource(ADMIN_TOKEN, body=secret_body(token)))
 
 
+async def check_secret(secret: Resource) -> None:
+    """What is named as a signing key can sign: issuing would fail when its author does not look any more.
+
+    Raises SigningKeyRefused.
+    """
+    if holds_signing_key(secret.key):
+        try:
+            await asyncio.to_thread(signing_key, secret_text(secret))
+        except SigningKeyRefused as error:
+            problem = f"{error.problem}, and resources of this name hold a signing key"
+            raise SigningKeyRefused(
+                "data", problem, "outrig token signing-key makes one; or choose another name"
+            ) from None
+
+
 def revoked_in(listed: Resource | None) -> frozenset[str]:
     """The ids in a list of revoked tokens. Raises ListUnreadable."""
     try:
@@ -177,9 +196,14 @@ async def _keys(tx: Transaction, ring: Ring) -> dict[int, Resource]:
 
 
 async def _signing_key(tx: Transaction, ring: Ring) -> tuple[RSAKey, str]:
-    """The key that signs, and its id: the one with the highest serial."""
+    """The key that signs, and its id: of those that can be used the one with the highest serial."""
     keys = await _keys(tx, ring)
-    if not keys:
-        raise SigningKeyRefused(str(ring.key_of(1)), "does not exist", "create it: outrig token signing-key")
-    serial = max(keys)
-    return signing_key(secret_text(keys[serial])), str(serial)
+    hint = "outrig token signing-key makes one, to be stored under this name"
+    refused = SigningKeyRefused(str(ring.key_of(1)), "does not exist", hint)
+    for serial in sorted(keys, reverse=True):
+        try:
+            return signing_key(secret_text(keys[serial])), str(serial)
+        except SigningKeyRefused as error:
+            refused = SigningKeyRefused(str(keys[serial].key), f"cannot be used: {error.problem}", NEW_KEY)
+            _log.warning("%s; the one before it signs, if there is one", refused)
+    raise refused

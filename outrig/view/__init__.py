@@ -12,6 +12,7 @@ from outrig.view.inbound import inward_of
 from outrig.view.outbound import outward_of
 from outrig.view.policies import shape_for, tls_mode
 from outrig.view.proxy import (
+    NOWHERE,
     HttpOutbound,
     Inbound,
     Inward,
@@ -27,6 +28,7 @@ from outrig.view.proxy import (
 from outrig.view.select import view_of
 
 __all__ = [
+    "NOWHERE",
     "Assignment",
     "Destination",
     "Endpoint",

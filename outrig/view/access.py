@@ -115,7 +115,12 @@ def _here(rule: Rule, port: int, traffic: Traffic, mesh: Surroundings) -> Rule:
     calls = _at(port, rule.calls)
     if traffic is Traffic.BYTES and is_about_requests(calls):
         calls = widened_to_bytes(calls) if rule.action is Action.DENY else NEVER
-    return replace(rule, callers=replaced(rule.callers, partial(_known, mesh)), calls=calls)
+    return replace(rule, callers=with_identities(rule.callers, mesh), calls=calls)
+
+
+def with_identities(callers: Condition, mesh: Surroundings) -> Condition:
+    """A condition about callers with the identities in it of those whom only the mesh knows."""
+    return replaced(callers, partial(_known, mesh))
 
 
 def _at(port: int, calls: Condition) -> Condition:
@@ -148,6 +153,17 @@ def access_findings(permissions: Permissions, mesh: Surroundings) -> Iterator[Fi
     for inbound, policies in permissions.items():
         if not inbound.takes_requests:
             yield from _about_requests(policies or (), inbound.port)
+
+
+def section_findings(workload: Workload, ingress: Iterable[Ingress], mesh: Surroundings) -> Iterator[Finding]:
+    """Permissions that are for a port of the workload by its name, which none of its ports has. Said, as below, only of
+    what is aimed at some workloads."""
+    names = [port.name for port in ingress if port.name]
+    for policy in mesh.access_for(workload.namespace, workload.labels):
+        access = policy.settings
+        aimed = policy.applies_to.labels and not access.of_ports and access.regime is workload.regime
+        if aimed and access.section and access.section not in names:
+            yield findings.section_elsewhere(policy.origin, access.section, has=names)
 
 
 def _named_in_vain(policy: Policy[Access], mesh: Surroundings) -> Iterator[Finding]:

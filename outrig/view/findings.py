@@ -1,5 +1,7 @@
 """What may be doubtful about a proxy's listeners, as findings: codes OUT601 to OUT614."""
 
+from collections.abc import Sequence
+
 from outrig.errors import Finding, Severity
 from outrig.model import Service, ServicePort
 from outrig.resources import Key
@@ -14,8 +16,8 @@ def nothing_imported(origin: Key, path: str, *, host: str, home: str) -> Finding
 
 def nothing_called(origin: Key, path: str, *, name: str) -> Finding:
     """A listener is for one service, which is not there."""
-    problem = f"there is no service {name!r}, so the proxy does not listen here"
-    hint = "it listens as soon as there is one; is the name right, and is the service exported?"
+    problem = f"there is no service {name!r}, so what is called here fails"
+    hint = "it works as soon as there is one; is the name right, and is the service exported?"
     return Finding("OUT601", origin, path, problem, hint, Severity.WARNING)
 
 
@@ -118,6 +120,12 @@ def rule_elsewhere(origin: Key, rule: str, ports: list[int], *, received: list[i
     problem = f"{rule} is about port {', '.join(map(str, ports))}, where the proxy of this workload does not receive"
     hint = f"it receives on {has}: the numbers of its ingress, not those of Services"
     return Finding("OUT613", origin, "", problem, hint, Severity.WARNING)
+
+
+def section_elsewhere(origin: Key, section: str, *, has: Sequence[str]) -> Finding:
+    """A permission is for a port, by its name, that the workload does not have."""
+    problem = f"is for inbound {section!r}, which this workload does not have, so it has no effect here"
+    return Finding("OUT613", origin, "", problem, f"it has {', '.join(has) or 'none'}", Severity.WARNING)
 
 
 def rule_about_requests(origin: Key, rule: str, port: int, *, denies: bool) -> Finding:

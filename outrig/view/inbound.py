@@ -19,7 +19,7 @@ from outrig.model import (
     Workload,
 )
 from outrig.view import findings
-from outrig.view.access import access_findings, guards_of, permissions_by_port
+from outrig.view.access import access_findings, guards_of, permissions_by_port, section_findings
 from outrig.view.binds import Binds, spoken
 from outrig.view.endpoints import number_of
 from outrig.view.outbound import binds_of
@@ -50,7 +50,7 @@ def inward_of(workload: Workload, mesh: Surroundings) -> Inward:
     outlook = Outlook(workload.namespace, settings, binds.seen_from(binds_of(settings)))
     unanswered = _unanswered(workload, {one.port for one in inbound}, shape, mesh=mesh)
     permissions = permissions_by_port(workload, shape.settings.ingress, inbound, mesh)
-    doubts = access_findings(permissions, mesh)
+    doubts = (*access_findings(permissions, mesh), *section_findings(workload, shape.settings.ingress, mesh))
     return Inward(
         tuple(inbound),
         outlook,

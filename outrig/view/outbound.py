@@ -14,6 +14,7 @@ from outrig.view.endpoints import lookup_of
 from outrig.view.imports import Imported, brought, every_port, imported, imports_of, ports_of, speaks_requests
 from outrig.view.names import claim_names
 from outrig.view.proxy import (
+    NOWHERE,
     HttpOutbound,
     Outbound,
     Outlook,
@@ -85,21 +86,22 @@ class _Side:
             self.found.append(findings.nothing_imported(_ORIGIN, path, host=host, home=self.home))
 
     def add_sole(self, egress: Egress, sole: Sole, *, path: str) -> None:
-        """Add the listener of an egress that leads to one service, whatever name that is called by."""
+        """Add the listener of an egress that leads to one service, whatever name that is called by. It is there even
+        if the service is not: the application gets an answer then, or a connection that is closed at once."""
         address = Address(egress.bind or DEFAULT_BIND, egress.port or 0)
-        found = self._the_one(egress, sole, path)
-        if found is None:
-            return
         if holder := self.binds.take(address, path):
             self.found.append(findings.address_taken(_ORIGIN, path, spoken(address), holder=holder))
-        elif takes_requests(found.port.protocol):
-            upstream = self._upstream(found, requests=True, subset=sole.subset)
-            host = VirtualHost(_virtual(found), ("*",), upstream, near=found.service.near_first)
-            routes = self._route_name(str(address.port), address)
-            self.listeners.append(HttpOutbound(address.host, address.port, routes, (host,)))
-        else:
-            upstream = self._upstream(found, requests=False, subset=sole.subset)
-            self.listeners.append(TcpOutbound(address.host, address.port, upstream))
+            return
+        found = self._the_one(egress, sole, path)
+        requests = takes_requests(found.port.protocol if found else sole.assumed)
+        cluster = self._upstream(found, requests=requests, subset=sole.subset) if found else NOWHERE
+        if not requests:
+            self.listeners.append(TcpOutbound(address.host, address.port, cluster))
+            return
+        near = found is not None and found.service.near_first
+        host = VirtualHost(_virtual(found) if found else sole.name, ("*",), cluster, near=near)
+        routes = self._route_name(str(address.port), address)
+        self.listeners.append(HttpOutbound(address.host, address.port, routes, (host,)))
 
     def _the_one(self, egress: Egress, sole: Sole, path: str) -> Imported | None:
         """The service port that such an egress leads to, of what the first import brings in that brings in anything."""

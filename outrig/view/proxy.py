@@ -4,6 +4,7 @@ Listener, cluster and route names are Istio's, which dashboards and people know 
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from outrig.errors import Finding
 from outrig.model import UNBOUNDED, ConnectionPool, Policy, Protocol, ProxyShape, Target, TlsMode
@@ -11,6 +12,9 @@ from outrig.view.binds import Reservation
 from outrig.view.destination import Destination, Hop
 from outrig.view.endpoints import Lookup
 from outrig.view.guard import Guard
+
+NOWHERE: Final = "BlackHoleCluster"
+"""The cluster of calls to a service that is not there: it has no endpoints, and never will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,11 @@ class HttpOutbound:
         """The name of its listener."""
         return listener_name(self.bind, self.port)
 
+    @property
+    def leads_nowhere(self) -> bool:
+        """Whether some of it is for a service that is not there."""
+        return any(host.cluster == NOWHERE for host in self.hosts)
+
 
 @dataclass(frozen=True, slots=True)
 class TcpOutbound:
@@ -134,6 +143,11 @@ class TcpOutbound:
     def listener(self) -> str:
         """The name of its listener."""
         return listener_name(self.bind, self.port)
+
+    @property
+    def leads_nowhere(self) -> bool:
+        """Whether it is for a service that is not there."""
+        return self.cluster == NOWHERE
 
 
 def listener_name(bind: str, port: int) -> str:
@@ -160,7 +174,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Outward:
-    """The outbound side: listeners, and the upstreams they lead to, sorted by name.
+    """The outbound side: listeners, and the upstreams they lead to, sorted by name. Some may lead `NOWHERE`.
 
     No part of its equality: `findings`, which are of nobody's resource (`all_findings`), and `imports`, the patterns
     (namespace, host) of services it looked for.

@@ -7,11 +7,12 @@ has no rules of its own but for what Envoy does with a Host (`hosts`). It raises
 
 from outrig.why.explain import explain
 from outrig.why.explanation import Ending, Explanation, Part, Step, Verdict
-from outrig.why.knowledge import Known, Observation, Observed, Refusal
+from outrig.why.knowledge import NOT_CALLED, Known, Observation, Observed, Refusal
 from outrig.why.question import Asked, BadQuestion, Call, Question, parse_call, parse_via
 from outrig.why.source import Candidate, choose
 
 __all__ = [
+    "NOT_CALLED",
     "Asked",
     "BadQuestion",
     "Candidate",

@@ -14,6 +14,7 @@ from outrig.view.outbound import DEFAULT_BIND
 from outrig.why.caller import Caller
 from outrig.why.hosts import match_domain, names_of
 from outrig.why.knowledge import Known
+from outrig.why.outbounds import Door, directions, doors_of
 from outrig.why.question import Call, in_brackets
 
 _ALL = Import("*", "*")
@@ -29,19 +30,42 @@ class Absence:
 
 def why_not_on_port(call: Call, caller: Caller, known: Known) -> Absence:
     """Why no listener has the port of a call."""
+    if caller.speaks_for_itself:
+        return _by_address(call, caller, known)
     return _explained(call, caller, known, egresses=tuple(enumerate(caller.shape.egress)))
 
 
 def why_not_on_listener(call: Call, listener: Outbound, caller: Caller, *, known: Known) -> Absence:
     """Why a listener does not lead to the host of a call."""
-    return _explained(call, caller, known, egresses=tuple(_behind(listener, caller)))
+    return _explained(call, caller, known, egresses=tuple(behind(listener, caller)))
 
 
-def _behind(listener: Outbound, caller: Caller) -> Iterator[tuple[int, Egress]]:
+def why_to_another(call: Call, door: Door, caller: Caller, *, known: Known) -> Absence:
+    """Why a listener that leads to one service does not lead to the host of a call."""
+    note = f"all that is called there goes to {door.service}: the name {call.host!r} does not matter"
+    meant = [one for one in doors_of(caller, known) if call.host in one.names]
+    return Absence((note,), f"call {meant[0].called(call)}" if meant else _by_address(call, caller, known).do)
+
+
+def behind(listener: Outbound, caller: Caller) -> Iterator[tuple[int, Egress]]:
     """The egresses that a listener may be made of."""
     for position, egress in enumerate(caller.shape.egress):
         if (egress.bind or DEFAULT_BIND) == listener.bind and egress.port in (None, listener.port):
             yield position, egress
+
+
+def _by_address(call: Call, caller: Caller, known: Known) -> Absence:
+    """Where each listener leads to one service, and no name to a listener."""
+    doors = doors_of(caller, known)
+    notes = (f"calls go by address: {directions(doors)}",) if doors else ()
+    if meant := next((door for door in doors if call.host in door.names), None):
+        return Absence(notes, f"call {meant.called(call)}")
+    services = sorted(known.mesh.services_for(_ALL), key=lambda one: (one.origin, one.host))
+    meaning = (one.host for one in services if call.host in (*names_of(one, one.namespace), one.origin.name))
+    if host := next(meaning, None):
+        return Absence((*notes, f"no outbound leads to {host}"), f"give {caller.sidecar} an outbound for it")
+    names = {name for door in doors for name in door.names}
+    return Absence((*notes, f"no outbound leads to {call.host!r}"), did_you_mean(call.host, names))
 
 
 def _explained(call: Call, caller: Caller, known: Known, *, egresses: tuple[tuple[int, Egress], ...]) -> Absence:

@@ -9,6 +9,8 @@ from outrig.view.binds import WILDCARDS, spoken
 from outrig.why.caller import Caller
 from outrig.why.explanation import Ending, Part, Step, Verdict
 from outrig.why.knowledge import Known
+from outrig.why.near_miss import Refused, near_misses
+from outrig.why.outbounds import directions, doors_of
 from outrig.why.permission import Arrival, look_at_permission
 from outrig.why.question import Call
 from outrig.why.reception import demanded_by, listening_at
@@ -16,20 +18,23 @@ from outrig.why.stages import Ended
 
 _PLAINTEXT = Opening((), http2=False)
 _BY_NAME = "call its service by name, through the proxy"
+_BY_OUTBOUND = "call its service at the address of an outbound, through the proxy"
 
 
 def past_the_proxy(address: Address, call: Call, caller: Caller, *, known: Known) -> Ended:
     """What becomes of a connection to such an address: it is plaintext, and carries no identity."""
     if address.port == 0:
-        return _nothing_there(address, caller)
+        return _nothing_there(address, caller, known)
     if found := listening_at(address.host, address.port, known):
         return _to_inbound(call, caller, known, receiver=found[0], inbound=found[1])
     if any(_holds(one.target, address) for one in caller.view.inward.inbound):
         return _application_itself(address, caller)
     if ipaddress.ip_address(address.host).is_loopback:
-        return _nothing_there(address, caller)
+        return _nothing_there(address, caller, known)
     there = known.at(address.host)
-    return _no_inbound(address, there, known) if there and there.proxied else _not_ours(address, there, known)
+    if there and there.proxied:
+        return _no_inbound(address, there, caller, known=known)
+    return _not_ours(address, there, caller, known=known)
 
 
 def _holds(target: object, address: Address) -> bool:
@@ -41,9 +46,10 @@ def _application_itself(address: Address, caller: Caller) -> Ended:
     return Ended(Step(Part.LISTENER, Verdict.OK, says, resource=caller.sidecar), Ending.ANSWERED)
 
 
-def _nothing_there(address: Address, caller: Caller) -> Ended:
+def _nothing_there(address: Address, caller: Caller, known: Known) -> Ended:
     others = [one.listener for one in caller.view.outward.listeners]
-    notes = (f"it listens at {', '.join(others)}" if others else "it listens nowhere for calls",)
+    at = directions(doors_of(caller, known)) or ", ".join(others)
+    notes = (f"it listens at {at}" if at else "it listens nowhere for calls",)
     says = f"nothing of the proxy listens at {spoken(address)}"
     do = "connect to that" if len(others) == 1 else "connect to one of these"
     return Ended(
@@ -51,16 +57,22 @@ def _nothing_there(address: Address, caller: Caller) -> Ended:
     )
 
 
-def _not_ours(address: Address, receiver: Workload | None, known: Known) -> Ended:
+def _instead(caller: Caller) -> str:
+    return _BY_OUTBOUND if caller.speaks_for_itself else _BY_NAME
+
+
+def _not_ours(address: Address, receiver: Workload | None, caller: Caller, *, known: Known) -> Ended:
     whose = f"that of {known.name(receiver)}, which has no proxy" if receiver else "no workload's of the mesh"
     says = f"{spoken(address)} is {whose}: the call goes past the proxy, and what it meets is not known here"
-    return Ended(Step(Part.LISTENER, Verdict.DOUBTFUL, says, do=_BY_NAME), Ending.NOT_KNOWN)
+    return Ended(Step(Part.LISTENER, Verdict.DOUBTFUL, says, do=_instead(caller)), Ending.NOT_KNOWN)
 
 
-def _no_inbound(address: Address, receiver: Workload, known: Known) -> Ended:
+def _no_inbound(address: Address, receiver: Workload, caller: Caller, *, known: Known) -> Ended:
     whose = f"{spoken(address)} is that of {known.name(receiver)}"
     says = f"{whose}, whose proxy does not listen there: the call goes past the mesh"
-    return Ended(Step(Part.LISTENER, Verdict.DOUBTFUL, says, "", str(receiver.origin), do=_BY_NAME), Ending.NOT_KNOWN)
+    return Ended(
+        Step(Part.LISTENER, Verdict.DOUBTFUL, says, "", str(receiver.origin), do=_instead(caller)), Ending.NOT_KNOWN
+    )
 
 
 def _to_inbound(call: Call, caller: Caller, known: Known, *, receiver: Workload, inbound: Inbound) -> Ended:
@@ -70,15 +82,18 @@ def _to_inbound(call: Call, caller: Caller, known: Known, *, receiver: Workload,
     mesh = known.mesh
     chain = chain_taking(_PLAINTEXT, mesh.name, mesh.domain, inbound=inbound)
     if chain is None:
-        step = Step(Part.LISTENER, Verdict.STOPS, says, inbound.listener, demand.resource, (demand.says,), _BY_NAME)
+        step = Step(
+            Part.LISTENER, Verdict.STOPS, says, inbound.listener, demand.resource, (demand.says,), _instead(caller)
+        )
         return Ended(step, Ending.CUT)
     traffic = Traffic.REQUESTS if chain.requests else Traffic.BYTES
     arrival = Arrival((), caller.workload.host, traffic, call)
     permission = look_at_permission(arrival, receiver, inbound, known)
-    notes = (demand.says, *([permission.says] if permission.says else []))
+    near = near_misses(Refused(arrival, receiver, inbound.port), known) if permission.unallowed else ()
+    notes = (demand.says, *([permission.says] if permission.says else []), *near)
     resource = permission.resource or demand.resource
     if permission.verdict is Verdict.STOPS:
-        step = Step(Part.LISTENER, Verdict.STOPS, says, inbound.listener, resource, notes, _BY_NAME)
+        step = Step(Part.LISTENER, Verdict.STOPS, says, inbound.listener, resource, notes, _instead(caller))
         return Ended(step, Ending.FORBIDDEN if chain.requests else Ending.CUT)
-    step = Step(Part.LISTENER, Verdict.DOUBTFUL, says, inbound.listener, resource, notes, _BY_NAME)
+    step = Step(Part.LISTENER, Verdict.DOUBTFUL, says, inbound.listener, resource, notes, _instead(caller))
     return Ended(step, Ending.ANSWERED)

@@ -32,6 +32,11 @@ class Caller:
         return self.followed.settings
 
     @property
+    def speaks_for_itself(self) -> bool:
+        """Whether it says itself where its proxy listens, as a Dataplane does."""
+        return self.followed.origin == self.workload.origin
+
+    @property
     def sidecar(self) -> str:
         """The resource that shapes its proxy."""
         return str(self.followed.origin)
@@ -47,15 +52,14 @@ def look_at_caller(question: Question, known: Known) -> Stage[Caller]:
     if view.inward.shape is None:
         return _stops_by_finding(workload, name, view.inward.findings[0])
     caller = Caller(workload, view, view.inward.shape, observed)
-    notes = (*_choice(question, known), *_state(observed), _chosen_by(caller.followed, workload))
-    if doubt := _doubt(observed):
-        step = Step(Part.CALLER, Verdict.DOUBTFUL, name, workload.id, str(workload.origin), (*notes, *doubt), _AGENT)
-    else:
-        step = Step(Part.CALLER, Verdict.OK, name, workload.id, str(workload.origin), notes)
-    return Passed(step, caller)
+    doubt, do = _doubt(caller)
+    verdict = Verdict.DOUBTFUL if doubt else Verdict.OK
+    notes = (*_choice(question, known), *_state(observed), _chosen_by(caller.followed, workload), *doubt)
+    return Passed(Step(Part.CALLER, verdict, name, workload.id, str(workload.origin), notes, do), caller)
 
 
 _JOIN = "a workload gets a proxy by joining: `outrig agent` beside it, and an OnboardingPolicy that lets it in"
+_START = "start one beside its application: `outrig dp run`"
 _AGENT = "see the task's log; its proxy keeps what it was last given"
 
 
@@ -83,21 +87,28 @@ def _chosen_by(shape: Policy[ProxyShape], workload: Workload) -> str:
 
 
 def _choice(question: Question, known: Known) -> Iterator[str]:
-    if known.name(question.source) != question.source.id:
+    if known.name(question.source) not in (question.source.id, str(question.source.origin)):
         yield question.source.id
     if question.among > 1:
         yield f"one of {question.among} that are meant"
 
 
 def _state(observed: Observed) -> Iterator[str]:
-    if not _doubt(observed) and observed.agent is not None:
+    if not _against(observed) and observed.agent is not None:
         yield "its agent is connected, its proxy has taken what it was given"
     if observed.ready is not None and not observed.ready.true:
         yield f"not ready itself ({observed.ready}), which does not keep it from calling"
 
 
-def _doubt(observed: Observed) -> tuple[str, ...]:
-    """What may keep its proxy from doing what is said below."""
+def _doubt(caller: Caller) -> tuple[tuple[str, ...], str]:
+    """What may keep its proxy from doing what is said below, and what to do about it."""
+    if caller.speaks_for_itself and caller.observed.agent is None:
+        return ("no agent has joined as it yet, as far as is known here",), _START
+    against = _against(caller.observed)
+    return against, _AGENT if against else ""
+
+
+def _against(observed: Observed) -> tuple[str, ...]:
     refused = tuple(f"its proxy refuses {one.name}: {one.reason}" for one in observed.refused)
     if observed.agent is not None and not observed.agent.true:
         return (f"its agent is away ({observed.agent})", *refused)

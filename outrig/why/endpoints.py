@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from outrig.model import Address, Health, Import, Service, ServicePort, Workload
-from outrig.view import Endpoint, Upstream, assignment_of
+from outrig.view import Endpoint, Upstream, assignment_of, called
 from outrig.view.binds import spoken
 from outrig.why.caller import Caller
 from outrig.why.explanation import Ending, Part, Step, Verdict
@@ -40,12 +40,13 @@ class Behind:
 def look_at_endpoints(upstream: Upstream, caller: Caller, known: Known) -> Stage[Behind]:
     """The endpoints that the caller's proxy is told, or looks up. Without any the call gets 503."""
     service, port = service_of(upstream, known)
-    workloads = sorted(known.mesh.workloads_of(service), key=lambda one: one.id)
+    workloads = sorted(called(upstream.destination, service, known.mesh), key=lambda one: one.id)
     gather = _Gathering(upstream, port, caller.workload.zone if upstream.destination.near else "", known)
     targets = gather.targets(workloads)
     missing = list(gather.missing(workloads))
     if not targets:
-        says, notes, do = why_nobody(service, port, missing, known=known)
+        subset = upstream.destination.subset
+        says, notes, do = why_nobody(service, port, missing, subset=subset, known=known)
         step = Step(Part.ENDPOINTS, Verdict.STOPS, says, upstream.name, str(service.origin), notes, do)
         return Ended(step, Ending.NO_ENDPOINT)
     listed = (*_first(_line(one, known) for one in targets), *_first(missing))
@@ -116,8 +117,9 @@ def _line(target: Target, known: Known) -> str:
     state = "draining" if endpoint.draining else "ready"
     how = "plaintext" if endpoint.plain else "mTLS"
     later = f", only if none is left with priority {endpoint.priority - 1}" if endpoint.priority else ""
-    zone = endpoint.locality.partition("/")[2] or endpoint.locality or "no zone"
-    return f"{target.text} {state}, {how}, {zone}: {known.name(target.workload)}{later}"
+    zone = endpoint.locality.partition("/")[2] or endpoint.locality
+    described = ", ".join(filter(None, (state, how, zone)))
+    return f"{target.text} {described}: {known.name(target.workload)}{later}"
 
 
 def _first(lines: Iterable[str]) -> list[str]:

@@ -8,6 +8,8 @@ from outrig.model import Surroundings, Workload, WorkloadId
 from outrig.snapshot import TypeUrl
 
 _SHORT: Final = 8  # of a task's id: enough to tell tasks apart, and to name them to other commands
+NOT_CALLED: Final = "NotReady"
+"""The reason of a `ready` that is false because the author of the workload wants no calls there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Known:
         """How to speak of a workload: names of registrations are too long for it."""
         observed = self.observation(workload)
         if not (observed.group and observed.task):
-            return workload.id
+            return str(workload.origin) if workload.id.count("/") > 1 else workload.id  # an inbound is not told apart
         return f"{workload.namespace}/{observed.group} task {observed.task[:_SHORT]}"
 
     def whole(self, workload: Workload) -> Workload:

@@ -11,6 +11,7 @@ from outrig.why.bypass import past_the_proxy
 from outrig.why.caller import Caller
 from outrig.why.explanation import Ending, Part, Step, Verdict
 from outrig.why.knowledge import Known
+from outrig.why.outbounds import door_at
 from outrig.why.question import Call, Question, Scheme
 from outrig.why.routing import leads_to
 from outrig.why.stages import Ended, Passed, Stage
@@ -30,7 +31,7 @@ def look_at_listener(question: Question, caller: Caller, known: Known) -> Stage[
     chosen = _preferred(there, call, caller, known)
     if refused := caller.observed.refusal(LISTENER, chosen.listener):
         return _refused(chosen, caller, refused.reason)
-    return _misread(chosen, call, caller) or Passed(_taken(chosen, there, question, caller), chosen)
+    return _misread(chosen, call, caller) or Passed(_taken(chosen, there, question, caller, known=known), chosen)
 
 
 def _listeners(question: Question, caller: Caller, known: Known) -> list[Outbound]:
@@ -81,9 +82,15 @@ def _misread(chosen: Outbound, call: Call, caller: Caller) -> Ended | None:
     return Ended(step, Ending.NOT_HTTP)
 
 
-def _taken(chosen: Outbound, there: Sequence[Outbound], question: Question, caller: Caller) -> Step:
+def _what(chosen: Outbound, caller: Caller, known: Known) -> str:
     requests = isinstance(chosen, HttpOutbound)
-    says = f"{chosen.listener} takes {'requests, and routes them by Host' if requests else 'connections'}"
+    if door := door_at(chosen, caller, known):
+        return f"{'requests' if requests else 'connections'}, all for {door.service}"
+    return "requests, and routes them by Host" if requests else "connections"
+
+
+def _taken(chosen: Outbound, there: Sequence[Outbound], question: Question, caller: Caller, *, known: Known) -> Step:
+    says = f"{chosen.listener} takes {_what(chosen, caller, known)}"
     if question.via is not None or question.call.address is not None:
         return Step(Part.LISTENER, Verdict.OK, says, chosen.listener, caller.sidecar)
     at = spoken(Address(chosen.bind, chosen.port))

@@ -12,6 +12,7 @@ from outrig.model import Regime, Rule, Workload
 from outrig.model.conditions import AllOf, AnyOf, Condition, Form, Header, Identity, Network, Not, Path
 from outrig.snapshot import EXTENSION
 from outrig.view import Gate, Guard, Inbound, Traffic, inward_of
+from outrig.view.access import with_identities
 from outrig.why.explanation import Verdict
 from outrig.why.knowledge import Known, Observed
 from outrig.why.question import Call
@@ -29,12 +30,16 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Whether it passes: what decides it, in a sentence (empty: nothing is asked), the resource, what to do."""
+    """Whether it passes: what decides it, in a sentence (empty: nothing is asked), the resource, what to do.
+
+    `unallowed`: it does not, only because nothing allows it.
+    """
 
     verdict: Verdict
     says: str = ""
     resource: str = ""
     do: str = ""
+    unallowed: bool = False
 
 
 def look_at_permission(arrival: Arrival, by: Workload, inbound: Inbound, known: Known) -> Permission:
@@ -45,6 +50,11 @@ def look_at_permission(arrival: Arrival, by: Workload, inbound: Inbound, known: 
         return Permission(Verdict.OK)
     permission = _with_rehearsal(_judge(guard.gate, arrival, by.regime), guard, arrival, by.regime)
     return _with_refusal(permission, guard, known.observation(by))
+
+
+def is_about(rule: Rule, arrival: Arrival, known: Known) -> bool:
+    """Whether a rule is about the caller."""
+    return _holds(with_identities(rule.callers, known.mesh), arrival) is True
 
 
 def _with_refusal(permission: Permission, guard: Guard, observed: Observed) -> Permission:
@@ -93,7 +103,7 @@ def _not_allowed(gate: Gate, arrival: Arrival, regime: Regime) -> Permission:
     origins = dict.fromkeys(str(rule.origin) for rule in gate.allowed or ())
     says = f"nothing allows {who}" + (f"; {', '.join(origins)} allows others" if origins else "")
     kind = "a MeshTrafficPermission" if regime is Regime.CLOSED else "an AuthorizationPolicy"
-    return Permission(Verdict.STOPS, says, next(iter(origins), ""), f"allow the caller in {kind}")
+    return Permission(Verdict.STOPS, says, next(iter(origins), ""), f"allow the caller in {kind}", unallowed=True)
 
 
 def _first(rules: Iterable[Rule], arrival: Arrival) -> tuple[bool, Rule | None]:

@@ -6,6 +6,7 @@ from outrig.why.caller import Caller
 from outrig.why.endpoints import SHOWN, Behind
 from outrig.why.explanation import Part, Step, Verdict
 from outrig.why.knowledge import Known
+from outrig.why.near_miss import near_misses
 from outrig.why.question import Call
 from outrig.why.reception import Reception, Talk
 from outrig.why.stages import Ended, Passed, Stage
@@ -18,7 +19,8 @@ def look_at_receivers(behind: Behind, call: Call, caller: Caller, *, known: Know
     taking = tuple(one for one in receptions if one.verdict is not Verdict.STOPS)
     worst = min(receptions, key=lambda one: _WORST_FIRST.index(one.verdict))
     verdict = worst.verdict if len(taking) in (0, len(receptions)) else Verdict.DOUBTFUL
-    envoy, notes = worst.inbound.listener if worst.inbound else "", (*worst.notes, *_others(worst, receptions))
+    near = near_misses(worst.refused, known) if worst.refused else ()
+    envoy, notes = worst.inbound.listener if worst.inbound else "", (*worst.notes, *near, *_others(worst, receptions))
     step = Step(Part.RECEIVER, verdict, worst.says, envoy, worst.resource, notes, worst.do)
     return Passed(step, taking) if taking else Ended(step, worst.ending)
 

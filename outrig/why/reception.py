@@ -11,6 +11,7 @@ from outrig.view.policies import decided_tls
 from outrig.why.endpoints import Target
 from outrig.why.explanation import Ending, Verdict
 from outrig.why.knowledge import Known
+from outrig.why.near_miss import Refused
 from outrig.why.permission import Arrival, look_at_permission
 from outrig.why.question import Call
 
@@ -32,7 +33,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """How one endpoint receives a call. `by`: the workload that does; `inbound`: its listener, if it has a proxy."""
+    """How one endpoint receives a call. `by`: the workload that does; `inbound`: its listener, if it has a proxy.
+
+    `refused`: that nothing there allows the call.
+    """
 
     target: Target
     by: Workload
@@ -43,6 +47,7 @@ class Reception:
     do: str = ""
     ending: Ending = Ending.ANSWERED
     inbound: Inbound | None = None
+    refused: Refused | None = None
 
 
 def demanded_by(workload: Workload, port: int, known: Known) -> Demand:
@@ -112,13 +117,15 @@ class Talk:
     ) -> Reception:
         """What the permissions of the port say to a call that the listener takes."""
         demand, name = demanded_by(by, inbound.port, self.known), self.known.name(by)
-        permission = look_at_permission(self._arrival(opening, chain), by, inbound, self.known)
+        arrival = self._arrival(opening, chain)
+        permission = look_at_permission(arrival, by, inbound, self.known)
         notes = (demand.says, *self._shown(opening))
         resource = permission.resource or demand.resource
         if permission.verdict is Verdict.STOPS:
             says = f"{name} at {inbound.listener} refuses it: {permission.says}"
             ending = Ending.FORBIDDEN if chain and chain.requests else Ending.BROKEN_OFF
-            return Reception(target, by, Verdict.STOPS, says, notes, resource, permission.do, ending, inbound)
+            refused = Refused(arrival, by, inbound.port) if permission.unallowed else None
+            return Reception(target, by, Verdict.STOPS, says, notes, resource, permission.do, ending, inbound, refused)
         how = f"mutual TLS (ALPN {opening.offers[0]})" if opening.offers else "plaintext"
         says = f"{inbound.listener} of {name} takes it by {how}"
         told = (*notes, permission.says) if permission.says else notes

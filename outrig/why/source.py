@@ -26,8 +26,18 @@ class Candidate:
     @property
     def namespace(self) -> str:
         """Its namespace; that of a Dataplane is `kuma-<mesh>`."""
-        first, *rest = self.id.split("/")
-        return f"kuma-{rest[0]}" if len(rest) > 1 else first
+        return f"kuma-{self.mesh}" if self.mesh else self.id.partition("/")[0]
+
+    @property
+    def mesh(self) -> str:
+        """The mesh of a Dataplane, which people write where others have a namespace; empty for what is none."""
+        _, *rest = self.id.split("/")
+        return rest[0] if len(rest) > 1 else ""
+
+    @property
+    def shown(self) -> str:
+        """As people write it: `namespace/name`, or `mesh/name`."""
+        return self.id.removeprefix(_DATAPLANE)
 
     @property
     def name(self) -> str:
@@ -45,15 +55,17 @@ class Chosen:
 
 def choose(source: str, candidates: Iterable[Candidate], *, namespace: str = "") -> Chosen:
     """The workload that a source names. Without a namespace, in it or given, all are searched. Raises BadQuestion."""
-    before, slash, after = source.partition("/")
+    before, slash, after = source.removeprefix(_DATAPLANE).partition("/")
     wanted, name = (before, after) if slash else (namespace, source)
     everywhere = list(candidates)
-    here = sorted((one for one in everywhere if wanted in ("", one.namespace)), key=lambda one: one.id)
+    here = sorted(
+        (one for one in everywhere if not wanted or wanted in (one.namespace, one.mesh)), key=lambda one: one.id
+    )
     if not name:
         raise BadQuestion(f"source {source!r}", "names no workload", _FORMS)
     if wanted and not here:
-        others = did_you_mean(wanted, {one.namespace for one in everywhere})
-        raise BadQuestion(f"namespace {wanted[:80]!r}", "has no workload now", others)
+        others = did_you_mean(wanted, {one.mesh or one.namespace for one in everywhere})
+        raise BadQuestion(f"namespace or mesh {wanted[:80]!r}", "has no workload now", others)
     exact = [one for one in here if name in (one.name, one.task)]
     members = [one for one in here if name in one.member_of]
     beginning = [one for one in here if one.name.startswith(name) or one.task.startswith(name)]
@@ -64,7 +76,11 @@ def choose(source: str, candidates: Iterable[Candidate], *, namespace: str = "")
     return _only(exact or members or beginning, source, here)
 
 
-_FORMS: Final = "give a WorkloadEntry (namespace/name or a beginning), a WorkloadGroup, a Service or a task id"
+_DATAPLANE: Final = "dataplane/"  # as the ids of Dataplanes begin
+_FORMS: Final = (
+    "give a Dataplane (mesh/name or a beginning) or its service, a WorkloadEntry (namespace/name or a beginning), a "
+    "WorkloadGroup, a Service or a task id"
+)
 
 
 def _only(found: Sequence[Candidate], source: str, here: Sequence[Candidate]) -> Chosen:
@@ -72,8 +88,8 @@ def _only(found: Sequence[Candidate], source: str, here: Sequence[Candidate]) ->
     if len(found) == 1:
         return Chosen(found[0].id)
     if found:
-        listed = ", ".join(one.id for one in found[:_SHOWN])
+        listed = ", ".join(one.shown for one in found[:_SHOWN])
         raise BadQuestion(place, f"could be {len(found)} workloads: {listed}{', …' * (len(found) > _SHOWN)}", _FORMS)
-    known = {name for one in here for name in one.member_of or (one.id,)}
+    known = {name for one in here for name in one.member_of or (one.shown,)}
     guess = did_you_mean(source.rpartition("/")[2], known) if known else "no workload is known"
     raise BadQuestion(place, "names no workload that is here now", guess)

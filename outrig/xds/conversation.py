@@ -42,8 +42,10 @@ class Conversation:
 
     @property
     def accepted(self) -> int:
-        """The newest state (`stamp`) of which the client has accepted all its load assignments; -1: none yet."""
-        return self._types[ENDPOINTS].accepted
+        """The newest state (`stamp`) of which the client has accepted all its load assignments, and the secrets that
+        it asked for; -1: none yet."""
+        endpoints, secrets = self._types[ENDPOINTS], self._types[SECRET]
+        return min(endpoints.accepted, secrets.accepted) if secrets.asked else endpoints.accepted
 
     @property
     def tallies(self) -> Mapping[TypeUrl, Tally]:
@@ -83,8 +85,10 @@ class Conversation:
         `stamp` numbers the snapshot's state and never falls.
         """
         response = self._addition(snapshot, stamp) or self._removal(snapshot, stamp)
-        if response is None and (self._types[ENDPOINTS].asked or not snapshot.get(ENDPOINTS)):
-            self._types[ENDPOINTS].rest(stamp)
+        if response is None:
+            for each in (self._types[ENDPOINTS], self._types[SECRET]):
+                if each.asked or not snapshot.get(each.type_url):
+                    each.rest(stamp)
         return response
 
     def is_quiet(self, snapshot: Snapshot) -> bool:

@@ -7,14 +7,18 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from outrig.snapshot import ENDPOINTS, TypeUrl
+from outrig.snapshot import ENDPOINTS, SECRET, TypeUrl
 from outrig.xds.subscription import Rejection, Tally
+
+AWAITED: Final = (ENDPOINTS, SECRET)
+"""What somebody may wait for until clients have accepted it: who is called, and who is trusted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a client is. `accepted`: the newest state of which it took all load assignments; -1: none.
+    """How far a client is. `accepted`: the newest state of which it took all that is `AWAITED`; -1: none.
 
     `settled`: it has asked for everything and answered everything, so that `rejections` is the whole truth.
     """
@@ -27,11 +31,12 @@ class Progress:
 class Mailbox:
     """One stream's. `stamp` is the state at which it was opened; everything is new to it then.
 
-    `tallies`: what became of the responses sent on it, by type; whoever speaks on the stream puts them here.
+    `awaited`: the newest state in which something `AWAITED` differed. `tallies`: what became of the responses sent on
+    it, by type; whoever speaks on the stream puts them here.
     """
 
     def __init__(self, stamp: int, on_progress: Callable[["Mailbox"], None]) -> None:
-        self.endpoints_marked = stamp
+        self.awaited = stamp
         self.progress = Progress()
         self.tallies: Mapping[TypeUrl, Tally] = {}
         self._on_progress = on_progress
@@ -42,8 +47,8 @@ class Mailbox:
         """These resources may differ from state `stamp` on."""
         for type_url, some in names.items():
             self._names[type_url].update(some)
-        if ENDPOINTS in names:
-            self.endpoints_marked = stamp
+        if any(type_url in names for type_url in AWAITED):
+            self.awaited = stamp
         self.wake()
 
     def wake(self) -> None:

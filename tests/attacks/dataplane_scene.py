@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -13,10 +13,10 @@ import httpx
 from outrig.admission.meshes import Meshes
 from outrig.admission.settings import AdmissionSettings
 from outrig.ca.settings import CaSettings
-from outrig.dialects.conditions import AGENT_CONNECTED, Condition, with_condition
 from outrig.dialects.kuma.mesh import mesh_key
 from outrig.resources import Key, Resource
 from outrig.store.memory import MemoryStore
+from outrig.store.protocol import Store
 from outrig.tokens.claims import DataplaneClaims, ZoneClaims
 from outrig.tokens.keys import ZONE, dataplane_ring, new_signing_key, secret_body
 from outrig.tokens.settings import TokenSettings
@@ -120,13 +120,8 @@ class DataplaneScene:
         return await self.plane.store.get(Key("kuma.io", "Dataplane", mesh, "", name))
 
     async def connect(self, name: str = "kv-1", *, connected: bool = True) -> None:
-        """Its agent is connected, or is not."""
-        held = await self.dataplane(name)
-        assert held
-        condition = Condition(AGENT_CONNECTED, connected, "Test")
-        status = with_condition(held.status, condition, now=self.plane.clock())
-        async with self.plane.store.transaction() as tx:
-            await tx.update(replace(held, status=status))
+        """Its agent is connected, or is away."""
+        await self.plane.connect(Key("kuma.io", "Dataplane", "default", "", name), connected=connected)
 
     async def write(self, key: Key, body: Mapping[str, Any]) -> None:
         async with self.plane.store.transaction() as tx:
@@ -144,10 +139,15 @@ def signing_pem(_name: str) -> str:
 
 
 async def open_scene(
-    aws_url: str, *, admission: AdmissionSettings = BOTH, tokens: TokenSettings | None = None, **settings: Any
+    aws_url: str,
+    *,
+    store: Store | None = None,
+    admission: AdmissionSettings = BOTH,
+    tokens: TokenSettings | None = None,
+    **settings: Any,
 ) -> DataplaneScene:
     signed = Tokens(tokens)
-    store = MemoryStore()
+    store = store or MemoryStore()
     plane = await open_plane(aws_url, store=store, admission=admission, dataplane_tokens=signed, **settings)
     meshes = Meshes(CaSettings(), clock=plane.clock)
     async with store.transaction() as tx:
@@ -157,6 +157,12 @@ async def open_scene(
             mesh = await tx.create(Resource(mesh_key(name)))
             await meshes(tx, name, mesh)
     return DataplaneScene(plane, signed, meshes)
+
+
+async def open_replica(scene: DataplaneScene, store: Store, *, admission: AdmissionSettings = BOTH) -> DataplaneScene:
+    """Another control plane of the same installation; `store`: its own on the same database."""
+    plane = await open_plane("", store=store, admission=admission, dataplane_tokens=scene.tokens)
+    return DataplaneScene(plane, scene.tokens, scene.meshes)
 
 
 def at(scene: DataplaneScene, moment: datetime) -> None:

@@ -34,6 +34,7 @@ from outrig.attest.settings import AttestSettings
 from outrig.attest.sts import Sts
 from outrig.attest.tokens import TokenAttestor
 from outrig.ca.authorities import Authorities, open_authorities
+from outrig.dialects.conditions import AGENT_CONNECTED, Condition, with_condition
 from outrig.resources import Key, Resource
 from outrig.store.memory import MemoryStore
 from outrig.store.protocol import Query, Store
@@ -189,6 +190,14 @@ class Plane:
     async def all(self, kind: str) -> tuple[Resource, ...]:
         found = await self.store.list(Query())
         return tuple(resource for resource in found.items if resource.key.kind == kind)
+
+    async def connect(self, registration: Key, *, connected: bool = True) -> None:
+        """Its agent is connected, or is away."""
+        held = await self.store.get(registration)
+        assert held
+        condition = Condition(AGENT_CONNECTED, connected, "Test")
+        async with self.store.transaction() as tx:
+            await tx.update(replace(held, status=with_condition(held.status, condition, now=self.clock())))
 
     async def events(self) -> list[str]:
         return [str(event.body["message"]) for event in await self.all("Event")]

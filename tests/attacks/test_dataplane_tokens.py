@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from joserfc import jws
 from joserfc.jwk import RSAKey
+from structlog.testing import capture_logs
 
 from outrig.admission.settings import AdmissionSettings
 from outrig.dialects.kuma.mesh import mesh_key
@@ -203,9 +204,12 @@ async def test_80_a_token_does_not_choose_its_key(scene: DataplaneScene, field: 
         ({"exp": "tomorrow"}, "exp is missing or no time"),
         ({"exp": True}, "exp is missing or no time"),
         ({"exp": 1e300}, "exp is missing or no time"),
-        ({"exp": int(NOW.timestamp())}, "expired 0 s ago"),
-        ({"exp": int(NOW.timestamp()) - 7200}, "expired 7200 s ago"),
+        ({"exp": int(NOW.timestamp())}, f"it expired at {NOW:%Y-%m-%d %H:%M:%S} UTC"),
+        ({"exp": int(NOW.timestamp()) - 7200}, f"it expired at {NOW - 2 * HOUR:%Y-%m-%d %H:%M:%S} UTC"),
         ({"nbf": int(NOW.timestamp()) + 60}, "not valid yet"),
+        ({"iat": int(NOW.timestamp()) + 60}, "not valid yet"),
+        ({"iat": int(NOW.timestamp()) + 60, "nbf": 0}, "not valid yet"),
+        ({"Tags": {"kuma.io/service": ["*"]}}, "claims mean nothing"),
         ({"jti": None}, "no jti"),
         ({"jti": "a,b"}, "no jti"),
         ({"jti": 7}, "no jti"),
@@ -252,13 +256,13 @@ async def test_a_token_of_another_purpose_is_refused(scene: DataplaneScene) -> N
 
 async def test_a_zone_token_lets_zone_proxies_of_its_scope_and_zone_in(scene: DataplaneScene) -> None:
     written = zone_document("ZoneIngress", "edge", "10.7.1.9")
+    caller = Caller()
     for bound, status in (
         ({"zone": "default", "scopes": ("egress",)}, 403),
         ({"zone": "elsewhere"}, 403),
         ({"zone": "default", "scopes": ("ingress",)}, 200),
         ({"zone": ""}, 200),
     ):
-        caller = Caller()
         told = await scene.join(await scene.zone_token(**bound), written, join={"proxyType": "ingress"}, caller=caller)
         assert told.status_code == status, told.text
 
@@ -340,12 +344,44 @@ async def test_a_mesh_that_does_not_exist_has_no_dataplanes(scene: DataplaneScen
 async def test_a_name_in_use_is_refused_also_to_the_same_token(scene: DataplaneScene) -> None:
     token, first = await scene.token(), Caller()
     assert (await scene.join(token, document(), caller=first)).status_code == 200
-    await scene.connect()
-    told = await scene.join(token, document(), caller=Caller())
-    assert (told.status_code, told.json()["code"]) == (409, "OUT128")
-    assert (await scene.join(token, document(), caller=first)).status_code == 200, "its own renewal"
+    for connected in (False, True):
+        if connected:
+            await scene.connect()
+        told = await scene.join(token, document(), caller=Caller())
+        assert (told.status_code, told.json()["code"]) == (409, "OUT128"), "also before its agent has come"
+        assert (await scene.join(token, document(), caller=first)).status_code == 200, "its own renewal"
+    before = await scene.dataplane()
     await scene.connect(connected=False)
-    assert (await scene.join(token, document(), caller=Caller())).status_code == 200, "a restart has another key"
+    with capture_logs() as logs:
+        assert (await scene.join(token, document(), caller=Caller())).status_code == 200, "a restart has another key"
+    after = await scene.dataplane()
+    assert before
+    assert after
+    assert logs[0]["in_place_of"] == before.uid != after.uid
+    told = await scene.join(token, document(), caller=first)
+    assert (told.status_code, told.json()["code"]) == (409, "OUT128"), "the name is the other's now"
+
+
+async def test_a_name_is_free_again_with_its_deregistration(scene: DataplaneScene) -> None:
+    token = await scene.token(name="kv-1")
+    assert (await scene.join(token, document())).status_code == 200
+    await scene.delete(Key("kuma.io", "Dataplane", "default", "", "kv-1"))
+    assert (await scene.join(token, document())).status_code == 200
+
+
+async def test_what_it_offers_stays_known_when_it_is_gone(scene: DataplaneScene) -> None:
+    assert (await scene.join(await scene.token(), document())).status_code == 200
+    await scene.delete(Key("kuma.io", "Dataplane", "default", "", "kv-1"))
+    assert await scene.plane.store.get(Key("outrig.internal", "Offer", "default", "", "kv"))
+
+
+async def test_one_key_may_take_another_name_once_its_agent_is_away(scene: DataplaneScene) -> None:
+    token, caller = await scene.token(), Caller()
+    assert (await scene.join(token, document(), caller=caller)).status_code == 200
+    told = await scene.join(token, document("kv-2"), caller=caller)
+    assert (told.status_code, told.json()["code"]) == (409, "OUT120")
+    await scene.connect(connected=False)
+    assert (await scene.join(token, document("kv-2"), caller=caller)).status_code == 200
 
 
 async def test_another_token_of_ones_own_renews(scene: DataplaneScene) -> None:
@@ -435,6 +471,23 @@ async def test_proofs_of_a_kind_that_is_not_asked_for_are_refused() -> None:
         told = await scene.join(await scene.token() if token is None else token, document())
         assert told.json().get("code", "") == code, told.text
         await scene.plane.attestor.close()
+
+
+@pytest.mark.parametrize(
+    ("methods", "way"),
+    [
+        (("dpToken",), "--dataplane-token-file"),
+        (("aws-iam",), "--auth-type=aws"),
+        (("aws-iam", "dpToken"), "--auth-type=aws or --dataplane-token-file"),
+    ],
+)
+async def test_who_sends_no_proof_is_told_which_to_give(methods: tuple[str, ...], way: str) -> None:
+    settings = AdmissionSettings(xds_port=1, rate=1e3, burst=1000, dataplane_proofs=frozenset(methods))
+    scene = await open_scene("", admission=settings)
+    told = (await scene.join("", document())).json()
+    assert (told["code"], told["reason"]) == ("OUT122", "token.token: no proof was sent, neither a token nor a role's")
+    assert way in told["hint"]
+    await scene.plane.attestor.close()
 
 
 async def test_a_request_says_one_thing_with_one_proof(scene: DataplaneScene) -> None:

@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.attacks.scene import AwsServer, Caller, Plane, RunningTask
+from tests.attacks.scene import POLICY, AwsServer, Caller, Plane, RunningTask
 from tests.mesh_keeping import make_authority
 
 pytestmark = pytest.mark.slow
@@ -68,6 +68,30 @@ async def test_an_old_key_stops_being_pinned_when_its_certificates_have_expired(
     assert (await plane.join(task)).status_code == 200
     plane.now += timedelta(hours=1, seconds=1)
     assert (await plane.join(task)).status_code == 200
+
+
+async def test_a_task_whose_agent_is_away_may_bring_another_key(plane: Plane, task: RunningTask) -> None:
+    first = (await plane.join(task, Caller())).json()
+    (registration,) = await plane.all("WorkloadAutoRegistration")
+    await plane.connect(registration.key)
+    assert (await plane.join(task)).json()["code"] == "OUT119"
+    await plane.connect(registration.key, connected=False)
+    second = (await plane.join(task, Caller())).json()
+    assert second["uid"] != first["uid"], "the certificates of the one before stand for nothing any more"
+    (entry,) = await plane.all("WorkloadEntry")
+    assert {owner.uid for owner in entry.owners} == {second["uid"]}
+    assert (await plane.join(task)).json()["code"] == "OUT119", "until the new one's agent is away"
+
+
+async def test_another_key_is_asked_about_anew(plane: Plane, task: RunningTask) -> None:
+    caller = Caller()
+    assert (await plane.join(task, caller)).status_code == 200
+    (registration,) = await plane.all("WorkloadAutoRegistration")
+    await plane.connect(registration.key, connected=False)
+    async with plane.store.transaction() as tx:
+        await tx.delete(POLICY)
+    assert (await plane.join(task)).json()["code"] == "OUT118"
+    assert (await plane.join(task, caller)).status_code == 200, "nothing came of the refused one"
 
 
 async def test_a_key_of_one_task_cannot_serve_another(

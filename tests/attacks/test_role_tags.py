@@ -3,6 +3,7 @@
 Against the real HTTP application, and an AWS that verifies signatures and gives the tags.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from itertools import count
 
@@ -85,6 +86,7 @@ async def test_a_tagged_task_joins_as_its_dataplane(scene: DataplaneScene, aws: 
         ({**PROXY, "kuma.io/service": "other"}, "allows kuma.io/service other, not kv"),
         ({**PROXY, "kuma.io/service": "kv demo-app"}, "allows kuma.io/service kv demo-app, not kv"),
         ({**PROXY, "kuma.io/service": "kv/"}, "not kv"),
+        ({**PROXY, "kuma.io/service": "*"}, "allows kuma.io/service *, not kv"),
         ({**PROXY, "kuma.io/workload": "kv"}, "it is for workload kv"),
     ],
 )
@@ -200,6 +202,18 @@ async def test_53_tags_are_asked_for_anew_at_each_renewal(scene: DataplaneScene,
     assert (told.status_code, told.json()["code"]) == (403, "OUT127")
 
 
+async def test_tags_that_were_mended_count_before_long(scene: DataplaneScene, aws: AwsServer) -> None:
+    """What IAM said serves others for two seconds, be it good or bad; a minute would make an operator doubt."""
+    role = aws.role(f"tagged-{next(_names)}", tags={"kuma.io/type": "dataplane"})
+    task = aws.task(role)
+    assert (await scene.join(task, document(address=task.ip))).json()["code"] == "OUT127"
+    name, mesh = role.rpartition("/")[2], {"Key": "kuma.io/mesh", "Value": "default"}
+    aws.client("iam").tag_role(RoleName=name, Tags=[mesh])
+    async with asyncio.timeout(10):
+        while (await scene.join(task, document(address=task.ip))).status_code != 200:
+            await asyncio.sleep(0.1)
+
+
 async def test_a_renewal_keeps_the_dataplane_and_follows_its_text(scene: DataplaneScene, aws: AwsServer) -> None:
     task, caller = tagged(aws, KV), Caller()
     await scene.join(task, document(address=task.ip), caller=caller)
@@ -222,6 +236,37 @@ async def test_62_a_second_process_with_the_tasks_credentials_gets_nothing(
     assert (await scene.join(task, document(address=task.ip))).status_code == 200
     second = await scene.join(task, document("kv-2", address=task.ip))
     assert (second.status_code, second.json()["code"]) == (409, "OUT119")
+
+
+async def test_a_task_whose_agent_is_away_may_bring_another_key(scene: DataplaneScene, aws: AwsServer) -> None:
+    task, first = tagged(aws, PROXY), Caller()
+    assert (await scene.join(task, document(address=task.ip), caller=first)).status_code == 200
+    before = await scene.dataplane()
+    await scene.connect()
+    told = await scene.join(task, document(address=task.ip))
+    assert (told.status_code, told.json()["code"]) == (409, "OUT119")
+    await scene.connect(connected=False)
+    assert (await scene.join(task, document(address=task.ip))).status_code == 200
+    after = await scene.dataplane()
+    assert before
+    assert after
+    assert after.uid != before.uid, "the certificates of the one before stand for nothing any more"
+    told = await scene.join(task, document("kv-2", address=task.ip), caller=first)
+    assert (told.status_code, told.json()["code"]) == (409, "OUT119"), "nor does its key"
+
+
+async def test_who_has_the_key_may_show_another_kind_of_proof(scene: DataplaneScene, aws: AwsServer) -> None:
+    task, caller = tagged(aws, PROXY), Caller()
+    proofs = (task, await scene.token(), await scene.token(), task)
+    uids = set()
+    for proof in proofs:
+        told = await scene.join(proof, document(address=task.ip), caller=caller)
+        assert told.status_code == 200, told.text
+        await scene.connect()
+        uids.add(told.json()["uid"])
+        other = await scene.join(proof, document(address=task.ip))
+        assert (other.status_code, other.json()["code"]) in ((409, "OUT119"), (409, "OUT128"))
+    assert len(uids) == 1
 
 
 async def test_two_dataplanes_of_one_name(scene: DataplaneScene, aws: AwsServer) -> None:

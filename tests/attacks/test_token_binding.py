@@ -27,7 +27,20 @@ async def test_84_a_captured_token_lets_nobody_else_in(tokens: Tokens) -> None:
     for registration in await tokens.plane.all("WorkloadAutoRegistration"):
         async with tokens.plane.store.transaction() as tx:
             await tx.delete(registration.key)
-    assert (await tokens.join(token, Caller())).json()["code"] == "OUT119"
+    assert (await tokens.join(token, Caller())).json()["code"] == "OUT124"
+
+
+async def test_84_a_host_that_lost_its_key_comes_back_with_its_next_token_once_its_agent_is_away(
+    tokens: Tokens,
+) -> None:
+    first, token = Caller(), tokens.sign()
+    before = (await tokens.join(token, first)).json()
+    assert (await tokens.join(tokens.sign(jti="2"))).json()["code"] == "OUT119"
+    (registration,) = await tokens.plane.all("WorkloadAutoRegistration")
+    await tokens.plane.connect(registration.key, connected=False)
+    assert (await tokens.join(token, first)).json()["uid"] == before["uid"], "the same host, after a short absence"
+    assert (await tokens.join(token)).json()["code"] == "OUT124", "who has only captured its token"
+    assert (await tokens.join(tokens.sign(jti="3"))).status_code == 200
 
 
 async def test_84_a_used_token_opens_nothing_when_its_holders_certificates_have_ended(tokens: Tokens) -> None:

@@ -1,21 +1,16 @@
-"""`outrig cp` against a real database: migrating it, refusing one that is not migrated, running twice on one."""
+"""`outrig cp` against a real database: migrating it, refusing one that is not migrated."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from outrig.store.postgres import open_postgres
 from outrig.store.settings import PostgresSettings
 from tests.contract.store_making import create, resource
-from tests.postgres_server import Server, own_server
+from tests.postgres_server import Server
 
 pytestmark = pytest.mark.slow
 
@@ -82,63 +77,3 @@ async def test_a_control_plane_refuses_a_database_that_is_not_migrated(postgres:
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "outrig cp migrate up" in refused.stderr
-
-
-class Plane:
-    """A control plane in a process of its own."""
-
-    def __init__(self, settings: PostgresSettings, home: Path) -> None:
-        run = (*COMMAND[:-2], "run", "--data-dir", str(home))
-        self._home = home
-        self.process = subprocess.Popen(run, env=environment(settings), stdout=subprocess.PIPE, text=True)
-
-    def wait_ready(self) -> None:
-        assert self.process.stdout is not None
-        assert any(line.startswith("  ports") for line in self.process.stdout)
-        ports = json.loads((self._home / "ports.json").read_text())
-        self._url = f"http://127.0.0.1:{ports['apiHttp']}/api/v1/namespaces"
-
-    def create(self, name: str) -> int:
-        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        return httpx.post(self._url, json=document, timeout=30).status_code
-
-    def find(self, name: str) -> int:
-        return httpx.get(f"{self._url}/{name}", timeout=30).status_code
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=60)
-        return self.process.returncode
-
-
-def first_but_503(ask: Callable[[], int]) -> int:
-    bound = time.monotonic() + 60
-    while (status := ask()) == 503 and time.monotonic() < bound:
-        time.sleep(0.1)
-    return status
-
-
-def test_two_control_planes_that_first_start_together_share_a_database_and_outlive_its_restart(tmp_path: Path) -> None:
-    server = own_server(tmp_path)
-    server.start()
-    settings = PostgresSettings(port=server.port, user="postgres", password=server.password, database="postgres")
-    assert migrate_up(settings).returncode == 0
-    planes = [Plane(settings, tmp_path / name) for name in ("one", "two")]
-    try:
-        for plane in planes:
-            plane.wait_ready()
-        one, two = planes
-        assert one.create("shop") == 201
-        assert two.find("shop") == 200
-        server.kill()
-        assert [plane.create("never") for plane in planes] == [503, 503]
-        server.start()
-        assert first_but_503(lambda: two.create("after")) == 201
-        assert first_but_503(lambda: one.find("after")) == 200
-        assert one.find("never") == 404
-        assert [plane.stop() for plane in planes] == [0, 0]
-    finally:
-        for plane in planes:
-            plane.process.kill()
-            plane.process.communicate()
-        server.kill()

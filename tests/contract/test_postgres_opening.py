@@ -72,6 +72,8 @@ async def test_an_older_schema_is_refused_and_a_migration_mends_that(
     for statement in (
         "DROP TABLE replicas, duties",
         "ALTER TABLE counter DROP COLUMN digest, DROP COLUMN home",
+        "ALTER TABLE resources DROP COLUMN managers",
+        "ALTER TABLE changes DROP COLUMN managers",
         "DROP TRIGGER outrig_notify ON counter",
         "DROP FUNCTION outrig_notify",
         "UPDATE outrig_schema SET version_num = '0001'",
@@ -94,6 +96,7 @@ async def test_a_newer_schema_is_refused_and_kept(postgres: Server, settings: Po
 
 async def test_a_database_of_another_program_is_refused_and_kept(postgres: Server, empty: PostgresSettings) -> None:
     await postgres.sql("CREATE TABLE resources (mine text)", database=empty.database)
+    assert (await refusal(empty)).problem == "it holds tables of another program: resources"
     with pytest.raises(Unavailable, match="another program"):
         await migrate_postgres(empty)
     tables = await postgres.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", database=empty.database)

@@ -183,7 +183,7 @@ class Twins(RuleBasedStateMachine):
     @rule(name=NAMES, now=TIMES)
     def find_identities(self, name: str, now: Any) -> None:
         async def work(tx: Transaction) -> Any:
-            return await tx.identities(name), await tx.live_keys(name, now), await tx.task_of_key(name, now)
+            return await tx.identities(name), await tx.issued_to(name, now), await tx.issued_for(name, now)
 
         self.same_in_transaction(work)
 

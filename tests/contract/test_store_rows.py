@@ -80,26 +80,26 @@ async def test_a_certificate_cannot_be_recorded_twice(store: Store) -> None:
         assert await tx.identities("registration-1") == (identity("d"),)
 
 
-async def test_live_keys_are_those_of_the_tasks_unexpired_certificates(store: Store) -> None:
+async def test_what_a_task_has_unexpired_comes_newest_first(store: Store) -> None:
+    given = [identity("old", not_after=NOON), identity("one"), identity("two")]
     async with store.transaction() as tx:
-        await tx.add_identity(identity("old", not_after=NOON))
-        await tx.add_identity(identity("one"))
-        await tx.add_identity(identity("two"))
-        await tx.add_identity(identity("same", key_hash="key-of-two"))
-        await tx.add_identity(identity("other", task="arn:other"))
-        assert await tx.live_keys(TASK, NOON) == {"key-of-one", "key-of-two"}
-        assert await tx.live_keys(TASK, NOON + MINUTE) == frozenset()
-        assert await tx.live_keys("arn:nobody", NOON) == frozenset()
+        for one in [*given, identity("other", task="arn:other")]:
+            await tx.add_identity(one)
+        assert await tx.issued_to(TASK, NOON) == (given[2], given[1])
+        assert await tx.issued_to(TASK, NOON + MINUTE) == ()
+        assert await tx.issued_to("arn:nobody", NOON) == ()
 
 
-async def test_a_key_names_the_task_that_has_an_unexpired_certificate_for_it(store: Store) -> None:
+async def test_what_a_key_has_unexpired_comes_newest_first(store: Store) -> None:
+    first = identity("a", key_hash="k", task="arn:first", not_after=NOON)
+    second = identity("b", key_hash="k", task="arn:second")
     async with store.transaction() as tx:
-        await tx.add_identity(identity("a", key_hash="k", task="arn:first", not_after=NOON))
-        assert await tx.task_of_key("k", NOON - MINUTE) == "arn:first"
-        assert await tx.task_of_key("k", NOON) is None
-        await tx.add_identity(identity("b", key_hash="k", task="arn:second"))
-        assert await tx.task_of_key("k", NOON - MINUTE) == "arn:second"
-        assert await tx.task_of_key("unknown", NOON) is None
+        await tx.add_identity(first)
+        assert await tx.issued_for("k", NOON - MINUTE) == (first,)
+        assert await tx.issued_for("k", NOON) == ()
+        await tx.add_identity(second)
+        assert await tx.issued_for("k", NOON - MINUTE) == (second, first)
+        assert await tx.issued_for("unknown", NOON) == ()
 
 
 async def test_pruning_forgets_what_has_expired_and_counts_it(store: Store) -> None:
@@ -131,8 +131,8 @@ async def test_a_time_without_a_zone_is_refused(store: Store) -> None:
         lambda tx: tx.add_nonce("n", naive),
         lambda tx: tx.consume_nonce("kept", naive),
         lambda tx: tx.add_identity(replace(identity("d"), not_after=naive)),
-        lambda tx: tx.live_keys(TASK, naive),
-        lambda tx: tx.task_of_key("k", naive),
+        lambda tx: tx.issued_to(TASK, naive),
+        lambda tx: tx.issued_for("k", naive),
         lambda tx: tx.prune(naive),
     ):
         async with store.transaction() as tx:

@@ -300,7 +300,7 @@ def foreign_client(directory: Path, *, group: str = "outrig:admins", like: Autho
     now = datetime.now(UTC)
     authority = like or new_authority("outrig clients", now=now, lifetime=timedelta(days=1))
     key = new_authority("key", now=now, lifetime=timedelta(days=1)).key
-    leaf = Leaf(key.public_key(), (CLIENT,), common_name="admin", group=group)
+    leaf = Leaf(key.public_key(), (CLIENT,), common_name="admin", groups=(group,))
     issued = authority.sign(leaf, start=now - timedelta(minutes=1), end=now + timedelta(hours=1))
     return write_identity(directory, "foreign", issued.chain, key)
 

@@ -88,7 +88,7 @@ class Guide:
 
         def look() -> dict[str, str] | None:
             found = self.serving(group)
-            return found if len(found) == len(self.registrations(group)) == count else None
+            return found if len(found) == count == len(self.registrations(group)) else None
 
         return eventually(look, seconds=60) or {}
 

@@ -13,23 +13,33 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from outrig.api.callers import ADMINS, VIEWERS, Authenticator, Caller, Role
+from starlette.applications import Starlette
+
+from outrig.api.access.gate import WATCHED, Gate
+from outrig.api.callers import ADMINS, VIEWERS, Authenticator, signed_in
 from outrig.api.kube.app import kube_app
 from outrig.api.serving import Serving, Tls, serve
 from outrig.ca.authorities import Authorities, KeyPair, open_authorities
-from outrig.dialects import core, istio, onboarding
+from outrig.control.following import follow
+from outrig.kit.tasks import running
 from outrig.resources import Key, Resource
+from outrig.server.access import desk_of
+from outrig.server.kinds import KINDS
 from outrig.store.memory import MemoryStore
 
 REPOSITORY = Path(__file__).parents[2]
-PINNED = ("1.36.3", "1.37.1")
-KINDS = (*core.KINDS, *istio.KINDS, *onboarding.KINDS)
-TOKENS = {"admin-token": Role.ADMIN, "viewer-token": Role.VIEWER}
+PINNED = ("1.27.1", "1.30.0", "1.33.9", "1.37.1")
+ENDS = (PINNED[0], PINNED[-1])
+TOKENS = {"admin-token": ADMINS, "viewer-token": VIEWERS}
 
 
 def binaries() -> dict[str, Path]:
-    """Every kubectl found, by version: the pinned ones (there or not) and those on the PATH from 1.27 on."""
+    """The kubectls to test with, by version: the pinned ones, there or not; and, for `make kubectls`, those on the PATH
+    from 1.27 on.
+    """
     found = {version: REPOSITORY / ".cache" / "kubectl" / version / "kubectl" for version in PINNED}
+    if "EVERY_KUBECTL" not in os.environ:
+        return found
     for folder in os.get_exec_path():
         for path in sorted(Path(folder).glob("kubectl*")):
             version = _version(path.resolve())
@@ -130,10 +140,15 @@ async def running_api(home: Path, store: MemoryStore | None = None) -> AsyncIter
     chain, key = written(home, "server", authorities.issue_server(["127.0.0.1", "localhost"]))
     (home / "roots.pem").write_text(authorities.control_roots)
     (home / "clients.pem").write_text(authorities.clients.pem)
-    tokens = {hashlib.sha256(token.encode()).hexdigest(): _caller(role) for token, role in TOKENS.items()}
-    authenticator = Authenticator(now=lambda: datetime.now(UTC), tokens=tokens)
-    app = kube_app(store, KINDS, authenticator)
-    async with serve(app, host="127.0.0.1", port=0, tls=Tls(chain, key, home / "clients.pem")) as serving:
+    known = {token: signed_in(token, [group], by="token") for token, group in TOKENS.items()}
+    tokens = {hashlib.sha256(token.encode()).hexdigest(): caller for token, caller in known.items()}
+    gate = Gate(Authenticator(now=lambda: datetime.now(UTC), tokens=tokens))
+    app = Starlette(routes=[*desk_of(store, gate, authorities).routes(), *kube_app(store, KINDS, gate).routes])
+    async with (
+        running(gate.follow(follow(store, WATCHED))),
+        serve(app, host="127.0.0.1", port=0, tls=Tls(chain, key, home / "clients.pem")) as serving,
+    ):
+        await gate.ready()
         api = Api(store, authorities, serving, home)
         _write_kubeconfig(api)
         yield api
@@ -145,10 +160,6 @@ def written(home: Path, name: str, pair: KeyPair) -> tuple[Path, Path]:
     chain.write_text(pair.certificate.chain)
     key.write_text(pair.key)
     return chain, key
-
-
-def _caller(role: Role) -> Caller:
-    return Caller(f"{role}-by-token", (), role)
 
 
 def _write_kubeconfig(api: Api) -> None:

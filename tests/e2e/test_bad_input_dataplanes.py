@@ -110,7 +110,8 @@ class Scene:
         script = "".join(f"cat > /tmp/{name} <<'END'\n{text}\nEND\n" for name, text in given["files"].items())
         self.lab.ecs.run(task.id, ["sh", "-s"], text=script)
         local = [str(BIN / "outrig"), "local", "exec", task.id, "--dir", str(self.lab.directory), "--"]
-        command = [*local, "kuma-dp", "run", *given["arguments"]]
+        noting = ["sh", "-c", 'echo $$ > /tmp/pid; exec "$@"', "sh"]
+        command = [*local, *noting, "kuma-dp", "run", *given["arguments"]]
         nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
         with subprocess.Popen(command, stdin=nothing, stdout=pipe, stderr=subprocess.STDOUT, text=True) as proxy:
             silence = Timer(60, proxy.kill)
@@ -255,16 +256,28 @@ def test_a_template_with_a_variable_that_nobody_gave_starts_nothing(scene: Scene
     assert len(ended.stdout.splitlines()) == 1
 
 
-def test_a_second_dataplane_of_a_name_is_refused_and_the_first_keeps_it(scene: Scene, good: Task) -> None:
-    with scene.running(good, *BY_ROLE):
+def test_a_name_is_that_of_its_proxy_until_that_is_gone(scene: Scene, good: Task) -> None:
+    second, token = scene.task(PROXY), scene.token(name="kv-1")
+    with scene.running(good, *BY_ROLE) as proxy:
         before = scene.members()["kv-1"]
-        told = scene.attempt(scene.task(PROXY), *BY_ROLE).stdout
-        assert "refused by" in told, told
-        assert "kv-1" in told.partition("refused by")[2]
+        for proof in (BY_ROLE, BY_TOKEN):
+            told = scene.attempt(second, *proof, token=token).stdout
+            assert "OUT128" in told.partition("refused by")[2], told
         after = scene.members()["kv-1"]
         assert after["dataplane"]["networking"]["address"] == good.address
         assert after["creationTime"] == before["creationTime"]
+        scene.lab.ecs.run(good.id, ["sh", "-c", "kill -9 $(cat /tmp/pid)"])
+        assert proxy.wait(60) != 0
+    without_key = (*BY_ROLE, "--work-dir=/tmp/another")
+    eventually(lambda: "workload is ready" in scene.attempt(good, *without_key).stdout)
     eventually(lambda: not scene.members())
+
+
+def test_a_token_that_ends_ends_its_session(scene: Scene, untagged: Task) -> None:
+    with scene.running(untagged, *BY_TOKEN, token=scene.token(lasting="8s"), name="kv-3") as proxy:
+        said(proxy, "the client certificate has expired")
+        assert "token.token: it expired at" in said(proxy, "OUT122")
+        eventually(lambda: not scene.members())
 
 
 def test_only_a_good_token_gets_in(scene: Scene, untagged: Task) -> None:

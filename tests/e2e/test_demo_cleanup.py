@@ -16,7 +16,7 @@ DEADLINE = 60.0
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A demo that has begun its second step; its files are under `tmp_path`."""
+    """A demo whose stage is set and that plays; its files are under `tmp_path`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "demo"],
         cwd=ROOT,
@@ -27,7 +27,7 @@ def demo(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith(" 2 "):
+        if line.startswith(" 1 "):
             break
     yield process
     process.kill()

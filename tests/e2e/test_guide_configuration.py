@@ -1,11 +1,10 @@
 """What users edit while tasks run reaches them by itself, and what cannot work is said where they look."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.guide import BIN, EXAMPLE, RATINGS, Definition, Guide, condition, open_guide
+from tests.e2e.guide import BIN, EXAMPLE, RATINGS, Definition, Guide, condition
 from tests.fixtures.local.lab import eventually
 
 pytestmark = pytest.mark.slow
@@ -46,18 +45,6 @@ held = socket.create_server(("127.0.0.3", 7777))
 print("taken", flush=True)
 sys.stdin.read()
 """
-
-
-@pytest.fixture(scope="module")
-def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
-    with open_guide(tmp_path_factory.mktemp("guide"), {}) as found:
-        found.kubectl("create", "namespace", "istio-system")
-        for service in ("ratings", "productpage"):
-            found.deploy(service)
-        for service in ("ratings", "productpage"):
-            found.wait_serving(service)
-        eventually(found.call)
-        yield found
 
 
 def address(guide: Guide, task: str) -> str:

@@ -3,27 +3,13 @@
 import os
 import re
 import signal
-from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.guide import EXAMPLE, Guide, condition, envoy_of, open_guide, task_of
+from tests.e2e.guide import EXAMPLE, Guide, condition, envoy_of, task_of
 from tests.fixtures.local.lab import alive, eventually
 
 pytestmark = pytest.mark.slow
-
-GRACES = {"OUTRIG_DISCONNECT_GRACE": "2s", "OUTRIG_ABSENCE_GRACE": "6s"}
-
-
-@pytest.fixture(scope="module")
-def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
-    with open_guide(tmp_path_factory.mktemp("guide"), GRACES) as found:
-        found.deploy("ratings")
-        found.deploy("productpage")
-        found.wait_serving("ratings")
-        found.wait_serving("productpage")
-        eventually(found.call)
-        yield found
 
 
 def labels_of(guide: Guide, task: str) -> dict[str, str]:

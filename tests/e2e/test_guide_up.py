@@ -1,20 +1,64 @@
-"""`outrig local up examples/bookinfo-ratings`, as somebody who has read the README does it."""
+"""`outrig local up examples/bookinfo-ratings`, as somebody who has read the README does it; who need not be root."""
 
 import json
+import os
 import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.guide import EXAMPLE
+from tests.e2e.guide import BIN, EXAMPLE
 from tests.e2e.shell import Shell, blocks, brought_up
+from tests.e2e.test_local_rootless import NOBODY, ordinary_user
 from tests.fixtures.local.lab import alive, processes_of
 
 pytestmark = pytest.mark.slow
 
 
-def test_up_prints_commands_that_work_as_they_stand_and_down_leaves_only_logs(tmp_path: Path) -> None:
-    shell = Shell(tmp_path / "state")
+@pytest.fixture
+def shell() -> Iterator[Shell]:
+    """An ordinary user's, where this machine lets one make namespaces; else our own.
+
+    pytest's directories are closed to others.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        (home / "here").mkdir()
+        if os.geteuid() == 0:
+            for path in (home, home / "here"):
+                os.chown(path, NOBODY, NOBODY)
+        yield _ordinary(home) or Shell(home / "here" / "state")
+
+
+def _ordinary(home: Path) -> Shell | None:
+    try:
+        python, environment = ordinary_user(home)
+    except pytest.skip.Exception:
+        return None
+    user = python[:-1]
+    if subprocess.run([*user, "unshare", "-Urnmpf", "--kill-child", "true"], capture_output=True).returncode != 0:
+        return None
+    return Shell(home / "here" / "state", make_venv(home, python, environment), tuple(user))
+
+
+def make_venv(home: Path, python: list[str], environment: dict[str, str]) -> Path:
+    """A virtual environment of the ordinary user's, with our packages; its folder of programs."""
+    subprocess.run([*python, "-m", "venv", "--without-pip", str(home / "venv")], env=environment, check=True, cwd="/")
+    folder = home / "venv" / "bin"
+    (site,) = (home / "venv" / "lib").glob("python*/site-packages")
+    (site / "outrig.pth").write_text(environment["PYTHONPATH"].replace(":", "\n"), encoding="utf-8")
+    (folder / "kubectl").symlink_to((BIN / "kubectl").resolve())
+    for name, module in (("outrig", "outrig.__main__"), ("aws", "awscli.clidriver")):
+        program = folder / name
+        program.write_text(f"#!{folder}/python\nimport sys\nfrom {module} import main\nsys.exit(main())\n", "ascii")
+        program.chmod(0o755)
+    return folder
+
+
+def test_up_prints_commands_that_work_as_they_stand_and_down_leaves_only_logs(shell: Shell) -> None:
     with brought_up(shell, EXAMPLE) as printed:
         prepared, commands, end = blocks(printed)
         unset, *exports = shell.run(f"{prepared}outrig local env").stdout.splitlines()
@@ -48,4 +92,4 @@ def test_up_prints_commands_that_work_as_they_stand_and_down_leaves_only_logs(tm
         assert not processes_of(shell.directory)
         assert not any(map(alive, pids))
         assert {entry.name for entry in shell.directory.iterdir()} == {".outrig-local", "logs"}
-        assert {entry.name for entry in tmp_path.iterdir()} == {"state"}
+        assert {entry.name for entry in shell.directory.parent.iterdir()} == {"state"}

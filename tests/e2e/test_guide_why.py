@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.guide import BIN, EXAMPLE, Guide, open_guide
+from tests.e2e.guide import BIN, EXAMPLE, Guide
 from tests.fixtures.local.lab import eventually
 
 pytestmark = pytest.mark.slow
@@ -53,17 +53,6 @@ spec:
   egress:
   - {bind: 127.0.0.2, port: {number: 9080}, hosts: [./details.bookinfo.svc.cluster.local]}
 """
-
-
-@pytest.fixture(scope="module")
-def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
-    with open_guide(tmp_path_factory.mktemp("guide"), {}) as found:
-        for service in ("ratings", "productpage"):
-            found.deploy(service)
-        for service in ("ratings", "productpage"):
-            found.wait_serving(service)
-        eventually(found.call)
-        yield found
 
 
 @contextmanager

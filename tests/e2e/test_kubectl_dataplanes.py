@@ -11,9 +11,18 @@ from tests.unit.kuma_making import dataplane
 
 pytestmark = pytest.mark.slow
 
-HAND = "{apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {name: hand}, spec: {address: 10.9.9.9}}"
-OURS = "{apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {name: kv-1}, spec: {address: 10.9.9.9}}"
-BANK = "{apiVersion: v1, kind: Namespace, metadata: {name: bank, labels: {kuma.io/mesh: bank}}}"
+ENTRY = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: {name}}}
+spec: {{address: 10.9.9.9}}
+"""  # in blocks: what begins with a brace is JSON to older kubectls
+HAND, OURS = ENTRY.format(name="hand"), ENTRY.format(name="kv-1")
+BANK = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: bank, labels: {kuma.io/mesh: bank}}
+"""
 
 
 async def join(api: Api, name: str) -> None:

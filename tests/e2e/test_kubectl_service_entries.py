@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.kubectl import PINNED, Api, Kubectl, binaries, running_api
+from tests.e2e.kubectl import ENDS, Api, Kubectl, binaries, running_api
 
 BINARIES = binaries()
 ENTRY = """
@@ -27,7 +27,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield running
 
 
-@pytest.fixture(params=PINNED, ids=lambda version: f"kubectl-{version}")
+@pytest.fixture(params=ENDS, ids=lambda version: f"kubectl-{version}")
 def kubectl(api: Api, request: pytest.FixtureRequest) -> Kubectl:
     """The oldest and the newest that are pinned."""
     return api.kubectl(BINARIES[request.param])

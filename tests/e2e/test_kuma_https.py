@@ -1,6 +1,7 @@
 """Kuma's API over TLS, on a SQLite store, with real certificates and tokens: from the first token on."""
 
 import base64
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,21 +13,24 @@ import pytest
 from starlette.applications import Starlette
 
 from outrig.admission.meshes import Meshes
+from outrig.api.access.gate import Gate
 from outrig.api.callers import ADMINS, VIEWERS, Authenticator
 from outrig.api.kube.app import kube_app
 from outrig.api.kuma.app import Parts, kuma_routes
+from outrig.api.operator.rehearsal import rehearsal_route
 from outrig.api.serving import Tls, serve
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.ca.settings import CaSettings
 from outrig.dialects import kuma
 from outrig.resources import Key, Resource
 from outrig.server.callers import user_verifier
+from outrig.server.kinds import KINDS
 from outrig.store.protocol import Store
 from outrig.store.sqlite import open_sqlite
 from outrig.tokens.keys import USER
 from outrig.tokens.tokens import Tokens, ensure_admin_token, ensure_signing_key
 from tests.e2e.kubectl import written
-from tests.unit.kuma_making import KUBE_KINDS, MTLS, Live, claims_of, dataplane, mesh
+from tests.unit.kuma_making import MTLS, Live, claims_of, dataplane, mesh
 
 pytestmark = pytest.mark.slow
 
@@ -65,9 +69,11 @@ async def running(home: Path) -> AsyncIterator[Server]:
         authorities = await open_authorities(store)
         chain, key = written(home, "server", authorities.issue_server(["127.0.0.1"]))
         (home / "clients.pem").write_text(authorities.clients.pem)
-        authenticator = Authenticator(now=lambda: datetime.now(UTC), verify_user=user_verifier(store, tokens))
-        parts = Parts(store, kuma.KINDS, authenticator, Meshes(CaSettings()), tokens, live, live)
-        app = Starlette(routes=[*kuma_routes(parts), *kube_app(store, KUBE_KINDS, authenticator).routes])
+        gate = Gate(Authenticator(now=lambda: datetime.now(UTC), verify_user=user_verifier(store, tokens)))
+        parts = Parts(store, kuma.KINDS, gate, Meshes(CaSettings()), tokens, live, live)
+        app = Starlette(
+            routes=[rehearsal_route(parts, KINDS), *kuma_routes(parts), *kube_app(store, KINDS, gate).routes]
+        )
         async with serve(app, host="127.0.0.1", port=0, tls=Tls(chain, key, home / "clients.pem")) as serving:
             yield Server(f"https://127.0.0.1:{serving.port}", authorities, home)
 
@@ -84,6 +90,8 @@ async def test_an_installation_from_its_first_token_to_a_revoked_one(tmp_path: P
             secret = (await admin.get("/global-secrets/admin-user-token")).json()["data"]
         async with server.client(token=base64.b64decode(secret).decode()) as admin:
             assert "mesh-system:admin" in (await admin.get("/who-am-i")).json()["groups"]
+            assert await rehearsed(admin) == [201, 201]
+            assert (await admin.get("/meshes/default")).status_code == 404
             assert (await admin.put("/meshes/default", json=mesh("default", mtls=MTLS))).status_code == 201
             assert (await admin.put(PLANE, json=dataplane())).status_code == 201
             assert (await admin.get("/meshes/default/dataplanes/_overview")).json()["total"] == 1
@@ -95,6 +103,13 @@ async def test_an_installation_from_its_first_token_to_a_revoked_one(tmp_path: P
                 await revoke(admin, alices)
                 assert (await alice.get(PLANE)).status_code == 401
             assert (await admin.delete(PLANE)).status_code == 200
+
+
+async def rehearsed(admin: httpx.AsyncClient) -> list[int]:
+    wanted = {"/meshes/default": mesh("default", mtls=MTLS), PLANE: dataplane()}
+    writes = [{"path": path, "collection": "", "document": json.dumps(one)} for path, one in wanted.items()]
+    outcomes = (await admin.post("/outrig/v1/dry-run", json={"writes": writes})).json()["outcomes"]
+    return [outcome["status"] for outcome in outcomes]
 
 
 async def revoke(admin: httpx.AsyncClient, token: str) -> None:

@@ -1,7 +1,10 @@
 """Two replicas of the control plane, each a process of its own, on one PostgreSQL, and what proxies notice of it."""
 
 import asyncio
+import json
+import os
 import shutil
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -61,14 +64,15 @@ class Scene:
         eventually(partial(_takes_joins, plane), f"no joins at {plane.data}")  # agents try again too
         return Sidecar(joined(plane, self.aws.task(self.role), self.directory), [plane, self.replicas[1 - home]])
 
-    def launch(self, name: str) -> None:
-        """Another replica, ready."""
-        data = self.directory / name
+    def launch(self, *names: str) -> None:
+        """Further replicas, started at once, ready."""
         settings = {"join_rate": "1000", "join_burst": "1000", "disconnect_grace": "4s"}
-        environment = settings_of(data, self.aws, **settings) | self.database()
-        plane = ControlPlane(environment, start(environment, data.with_suffix(".log")), data.with_suffix(".log"))
-        self.replicas.append(plane)
-        wait_ready(plane.process, plane.log)
+        for data in (self.directory / name for name in names):
+            environment = settings_of(data, self.aws, **settings) | self.database()
+            log = data.with_suffix(".log")
+            self.replicas.append(ControlPlane(environment, start(environment, log), log))
+        for plane in self.replicas[-len(names) :]:
+            wait_ready(plane.process, plane.log)
 
     def database(self) -> dict[str, str]:
         """The settings that name it."""
@@ -80,7 +84,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """Two replicas that serve; whatever happens to them, no traceback is in their logs."""
+    """Two replicas that first start together; whatever happens to them, no traceback is in their logs."""
     tmp_path = tmp_path_factory.mktemp("replicas")
     with ExitStack() as stack:
         postgres, aws = own_server(tmp_path), AwsServer()
@@ -90,12 +94,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         asyncio.run(migrate_postgres(_settings(postgres)))
         made = Scene(tmp_path, postgres, aws, aws.role("ratings"), [])
         stack.callback(lambda: [_end(plane) for plane in made.replicas])
-        for name in ("a", "b"):
-            made.launch(name)
+        made.launch("a", "b")
         applied = made.replicas[0].kubectl("apply", "-f", "-", stdin=GUIDE + CALLERS)
         assert applied.returncode == 0, applied.stderr
         assert create(made.replicas[1], "ratings").status == 201
         yield made
+        assert [plane.stop() for plane in made.replicas] == [0, 0]
     for log in tmp_path.glob("?.log"):
         assert "Traceback" not in log.read_text(errors="replace"), log.read_text(errors="replace")
 
@@ -151,6 +155,36 @@ async def crowd(scene: Scene, count: int = 6) -> AsyncIterator[tuple[list[Sideca
     async with present(*sidecars):
         await all_see(sidecars, "ratings", addresses)
         yield sidecars, addresses
+
+
+def test_the_administrators_credentials_of_one_replica_are_good_on_the_other(scene: Scene) -> None:
+    a, b = scene.replicas
+    for here, there in ((a, b), (b, a)):
+        asked = written("GET", SERVICES, authorization=f"Bearer {here.token}")
+        assert read_answer(there.send("apiHttps", asked)).status == 200
+        port = there.ports["apiHttps"]
+        listed = here.kubectl("get", "services", "-n", "bookinfo", f"--server=https://127.0.0.1:{port}")
+        assert "ratings" in listed.stdout, listed.stderr
+
+
+def test_a_role_that_is_given_or_taken_on_one_replica_counts_on_both(scene: Scene) -> None:
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    subjects = [{"kind": "User", "name": "bob"}]
+    body = {"metadata": {"name": "readers"}, "subjects": subjects, "roleRef": {"kind": "ClusterRole", "name": "view"}}
+    document = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", **body}
+    for here, there in (scene.replicas, scene.replicas[::-1]):
+        for method, at, code in (("POST", path, 201), ("DELETE", f"{path}/readers", 200)):
+            changed = here.api(method, at, json.dumps(document).encode() if method == "POST" else b"")
+            assert changed.status == code
+            wanted = 200 if method == "POST" else 403
+            assert as_bob(here) == wanted, "where it was written it counts before the answer"
+            eventually(lambda there=there, wanted=wanted: as_bob(there) == wanted, "the other replica hears of it")
+
+
+def as_bob(plane: ControlPlane) -> int:
+    """What a user is answered who has only what is bound to that user."""
+    asked = written("GET", SERVICES, authorization=f"Bearer {plane.token}", impersonate_user="bob")
+    return read_answer(plane.send("apiHttps", asked)).status
 
 
 async def test_writes_reach_every_proxy_and_a_drain_waits_for_all(scene: Scene) -> None:
@@ -217,9 +251,10 @@ async def test_without_a_database_proxies_keep_what_they_have_and_then_all_goes_
         away = await asyncio.to_thread(scene.sidecar, 0)
         async with present(away):
             await all_see(sidecars, "ratings", {*addresses, away.address})
-            await asyncio.to_thread(scene.postgres.stop)
-            for number, plane in enumerate(scene.replicas):
-                assert await asked(plane, f"lost-{number}") == 503
+            with frozen(scene):
+                assert await asked_at_once(scene, "lost-{}") == [503, 503]
+            await asyncio.to_thread(scene.postgres.kill)
+            assert await asked_at_once(scene, "lost-too-{}") == [503, 503]
         for plane in scene.replicas:  # so often that a silent replica would be dead, and every grace over
             await asyncio.to_thread(eventually, partial(_has_missed_beats, plane, 5), "the beats go on")
         assert [one.endpoints[cluster("ratings")] for one in sidecars] == [{*addresses, away.address}] * len(sidecars)
@@ -231,6 +266,24 @@ async def test_without_a_database_proxies_keep_what_they_have_and_then_all_goes_
             await all_see(sidecars, f"found-{number}", addresses)
         assert nobody_missed(sidecars, addresses)
         assert not {name for one in sidecars for name in one.endpoints if "lost" in name}
+
+
+@contextmanager
+def frozen(scene: Scene) -> Iterator[None]:
+    """The database says nothing and takes everything: each of its processes stands still."""
+    processes = scene.postgres.processes()
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def asked_at_once(scene: Scene, name: str) -> list[int]:
+    """The statuses of adding such a Service at each replica."""
+    return await asyncio.gather(*(asked(plane, name.format(n)) for n, plane in enumerate(scene.replicas)))
 
 
 def _has_missed_beats(plane: ControlPlane, count: int) -> bool:

@@ -62,6 +62,17 @@ class Agent:
     def readiness_port(self) -> int:
         return int(self.log.partition("readiness on 127.0.0.1:")[2].partition(",")[0])
 
+    async def wait_probe(self, status: int, *words: str) -> None:
+        """Until `/ready` answers that, with those words."""
+        told = (0, "")
+        try:
+            async with asyncio.timeout(30):
+                while told[0] != status or not all(word in told[1] for word in words):
+                    await asyncio.sleep(0.05)
+                    told = await self.probe()
+        except TimeoutError:
+            raise AssertionError(f"{told}\n{self.log}") from None
+
     async def wait_ready(self) -> None:
         await self.wait_log("workload is ready")
 

@@ -68,6 +68,7 @@ class DataplaneScene:
     def __init__(self, home: Path, variables: Mapping[str, str], tmp: Path) -> None:
         self.home, self.tmp, self._variables = home, tmp, variables
         self.plane: Plane
+        self._caller: httpx.AsyncClient
 
     @asynccontextmanager
     async def control_plane(self) -> AsyncIterator[Plane]:
@@ -75,12 +76,11 @@ class DataplaneScene:
         if (self.home / "ports.json").exists():  # a second start is found where the first one was
             ports = {"OUTRIG_AGENTS_PORT": str(self.plane.ports["agents"])}
             ports["OUTRIG_XDS_PORT"] = str(self.plane.ports["xds"])
-        async with running(self.home, **self._variables, **ports) as self.plane:
+        async with running(self.home, **self._variables, **ports) as self.plane, client(self.plane) as self._caller:
             yield self.plane
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        async with client(self.plane) as caller:
-            return await caller.request(method, self.plane.url("apiHttps", path), **more)
+        return await self._caller.request(method, self.plane.url("apiHttps", path), **more)
 
     async def token(self, name: str = "", mesh: str = "default", **more: Any) -> str:
         answer = await self.ask(
@@ -88,6 +88,12 @@ class DataplaneScene:
         )
         assert answer.status_code == 200, answer.text
         return answer.text
+
+    async def write(self, plural: str, document: Mapping[str, Any]) -> None:
+        """Create or replace a resource of mesh `default`; empty: the Mesh itself."""
+        place = f"/meshes/default/{plural}/{document['name']}" if plural else "/meshes/default"
+        answer = await self.ask("PUT", place, json=document)
+        assert answer.is_success, answer.text
 
     async def overview(self, name: str) -> dict[str, Any]:
         """Its Dataplane and what is known of it; empty if there is none."""

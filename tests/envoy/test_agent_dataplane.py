@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,19 @@ networking:
   - port: 15051
     tags: {kuma.io/service: kv}
 """
+BYTES = TEMPLATE.replace("protocol: http", "protocol: kafka")
+ALL = {"targetRef": {"kind": "Mesh"}}
+EVERYBODY = {
+    "type": "MeshTrafficPermission",
+    "mesh": "default",
+    "name": "all",
+    "spec": {**ALL, "from": [{**ALL, "default": {"action": "Allow"}}]},
+}
+
+
+def mtls(backend: Mapping[str, Any]) -> dict[str, Any]:
+    """Mutual TLS by that backend alone."""
+    return {"enabledBackend": "ca-1", "backends": [{"name": "ca-1", "mode": "STRICT", **backend}]}
 
 
 @pytest.fixture
@@ -78,6 +91,13 @@ async def answers(port: int, status: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def revoke(mesh: DataplaneScene, token: str) -> None:
+    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    revoked = {"data": base64.b64encode(claims["jti"].encode()).decode()}
+    name = "dataplane-token-revocations-default"
+    await mesh.write("secrets", {"type": "Secret", "mesh": "default", "name": name, **revoked})
+
+
 async def test_a_data_plane_joins_by_token_is_called_drains_and_is_gone(mesh: DataplaneScene) -> None:
     async with (
         mesh.agent(*KV, "--drain-time", "20s", KUMA_DATAPLANE_RUNTIME_TOKEN=await mesh.token("kv-1")) as kv,
@@ -100,6 +120,7 @@ async def test_a_data_plane_joins_by_token_is_called_drains_and_is_gone(mesh: Da
         assert await kv.ended() == 0
         assert kv.envoys() == []
         await mesh.wait_overview("kv-1", lambda found: not found)
+        assert await get(15051) == 503, "its listener stays"
         assert is_ready(await mesh.overview("demo-1"))
 
 
@@ -157,11 +178,14 @@ async def test_a_deleted_data_plane_comes_back_by_itself_with_the_token_of_that_
         file.write_text("rotated away")
         assert (await mesh.ask("DELETE", "/meshes/default/dataplanes/kv-1")).status_code == 200
         await agent.wait_log(f"OUT518 {file}: does not hold one signed token")
+        await agent.wait_probe(200, "READY: not renewed: OUT518")
         assert not await mesh.overview("kv-1")
         file.write_text(await mesh.token("kv-1"))
         await agent.wait_log("joined as kuma-default/kv-1", times=2)
         await mesh.wait_overview("kv-1", is_ready)
         assert agent.envoys() == [envoy]
+        assert await agent.probe() == (200, "READY")
+        assert agent.log.count("joining anew") == 1
 
 
 async def test_a_token_that_was_replaced_in_its_file_can_be_revoked_and_the_proxy_stays(
@@ -173,11 +197,7 @@ async def test_a_token_that_was_replaced_in_its_file_can_be_revoked_and_the_prox
         await agent.wait_ready()
         (envoy,) = agent.envoys()
         file.write_text(await mesh.token("kv-1"))
-        claims = json.loads(base64.urlsafe_b64decode(first.split(".")[1] + "=="))
-        revoked = {"data": base64.b64encode(claims["jti"].encode()).decode()}
-        secret = {"type": "Secret", "mesh": "default", "name": "dataplane-token-revocations-default", **revoked}
-        written = await mesh.ask("PUT", f"/meshes/default/secrets/{secret['name']}", json=secret)
-        assert written.is_success, written.text
+        await revoke(mesh, first)
         await agent.wait_log("joined as kuma-default/kv-1", times=2)
         await mesh.wait_overview("kv-1", is_ready)
         assert agent.envoys() == [envoy]
@@ -213,18 +233,32 @@ async def test_traffic_goes_on_while_the_control_plane_is_away_and_it_is_found_a
             await agents.__aexit__(None, None, None)
 
 
-async def test_of_two_data_planes_with_one_name_the_first_stays(mesh: DataplaneScene) -> None:
-    token = await mesh.token()
-    async with mesh.agent(*KV, KUMA_DATAPLANE_RUNTIME_TOKEN=token) as first:
-        await first.wait_ready()
-        words = variables("kv-1", OTHER)
-        async with mesh.agent(*words, name="second", KUMA_DATAPLANE_RUNTIME_TOKEN=token) as second:
-            await second.wait_log("is that of a proxy that is connected")
-            assert (await mesh.overview("kv-1"))["dataplane"]["networking"]["address"] == ADDRESS
-            assert await first.probe() == (200, "READY")
-            first.process.kill()
-            await second.wait_ready()  # the name is free
-            assert (await mesh.overview("kv-1"))["dataplane"]["networking"]["address"] == OTHER
+async def test_of_two_data_planes_that_start_at_once_with_one_name_one_is_in_and_the_other_says_why_it_is_not(
+    mesh: DataplaneScene, tmp_path: Path
+) -> None:
+    files = [tmp_path / "one", tmp_path / "two"]
+    for file in files:
+        file.write_text(await mesh.token())
+    words = [
+        (*variables("kv-1", address), "--dataplane-token-file", str(file))
+        for address, file in zip((ADDRESS, OTHER), files, strict=True)
+    ]
+    async with mesh.agent(*words[0]) as one, mesh.agent(*words[1], name="second") as two:
+        await until(lambda: "workload is ready" in one.log + two.log and "OUT128" in one.log + two.log)
+        (first, second, file) = (one, two, files[1]) if "OUT128" in two.log else (two, one, files[0])
+        assert "OUT128" not in first.log
+        await second.wait_probe(503, "NOT_READY: OUT515", "is that of a proxy that is connected", "[OUT128, ")
+        assert "joined as" not in second.log
+        await revoke(mesh, file.read_text())
+        await second.wait_probe(503, "NOT_READY: OUT515", "it is revoked [OUT122, ")
+        file.write_text(await mesh.token())
+        assert await first.probe() == (200, "READY")
+        first.process.kill()
+        await second.wait_ready()  # the name is free
+        assert await second.probe() == (200, "READY")
+        assert "joining anew" not in one.log + two.log
+        address = OTHER if second is two else ADDRESS
+        assert (await mesh.overview("kv-1"))["dataplane"]["networking"]["address"] == address
 
 
 async def test_an_agent_that_is_started_again_in_place_is_who_it_was(mesh: DataplaneScene) -> None:
@@ -239,24 +273,34 @@ async def test_an_agent_that_is_started_again_in_place_is_who_it_was(mesh: Datap
     assert names[0] == names[1]
 
 
-async def test_a_new_authority_of_the_mesh_renews_certificates_and_drops_nothing(mesh: DataplaneScene) -> None:
-    async with mesh.agent(*KV, KUMA_DATAPLANE_RUNTIME_TOKEN=await mesh.token()) as agent, app(5050):
-        await agent.wait_ready()
-        before, envoys = (agent.directory / "workload.json").read_text(), agent.envoys()
-        own = new_authority("own", now=datetime.now(UTC), lifetime=timedelta(days=1))
-        conf = {"cert": {"inlineString": own.pem}, "key": {"secret": "own-key"}}
-        data = base64.b64encode(write_authority(own)["key"].encode()).decode()
-        secret = {"type": "Secret", "mesh": "default", "name": "own-key", "data": data}
-        assert (await mesh.ask("PUT", "/meshes/default/secrets/own-key", json=secret)).status_code == 201
-        backend = {"name": "ca-1", "type": "provided", "mode": "PERMISSIVE", "conf": conf}
-        document = {"type": "Mesh", "name": "default", "mtls": {"enabledBackend": "ca-1", "backends": [backend]}}
-        answer = await mesh.ask("PUT", "/meshes/default", json=document)
-        assert answer.status_code == 200, answer.text
-        await agent.wait_log("has another certificate authority")
-        await agent.wait_log("joined as kuma-default/kv-1", times=2)
-        await until(lambda: (agent.directory / "workload.json").read_text() != before)
-        assert agent.envoys() == envoys
-        assert await agent.probe() == (200, "READY")
+async def test_a_new_authority_of_the_mesh_renews_certificates_and_loses_no_call(mesh: DataplaneScene) -> None:
+    """Each call is a connection, and a handshake, of its own: the service is one of bytes."""
+    await mesh.write("meshtrafficpermissions", EVERYBODY)
+    await mesh.write("", {"type": "Mesh", "name": "default", "mtls": mtls({"type": "builtin"})})
+    token = await mesh.token()
+    async with (
+        mesh.agent(*KV, template=BYTES, KUMA_DATAPLANE_RUNTIME_TOKEN=token) as kv,
+        mesh.agent(*DEMO, template=CALLER, name="demo", KUMA_DATAPLANE_RUNTIME_TOKEN=token) as demo,
+        app(5050),
+    ):
+        await kv.wait_ready()
+        await demo.wait_ready()
+        await answers(15051, 200)
+        files = [one.directory / "workload.json" for one in (kv, demo)]
+        old, envoys = {file: file.read_text() for file in files}, kv.envoys()
+        async with load(15051) as calls:
+            await calls.more(20)
+            own = new_authority("own", now=datetime.now(UTC), lifetime=timedelta(days=1))
+            data = base64.b64encode(write_authority(own)["key"].encode()).decode()
+            await mesh.write("secrets", {"type": "Secret", "mesh": "default", "name": "own-key", "data": data})
+            conf = {"cert": {"inlineString": own.pem}, "key": {"secret": "own-key"}}
+            given = {"type": "Mesh", "name": "default", "mtls": mtls({"type": "provided", "conf": conf})}
+            await mesh.write("", given)
+            await until(lambda: all(file.read_text() != text for file, text in old.items()))
+            await calls.more(20)
+        assert set(calls.answers) == {200}
+        assert kv.envoys() == envoys
+        assert await kv.probe() == (200, "READY")
 
 
 async def test_a_zone_ingress_is_registered_and_says_that_it_carries_nothing(mesh: DataplaneScene) -> None:
@@ -264,6 +308,7 @@ async def test_a_zone_ingress_is_registered_and_says_that_it_carries_nothing(mes
     template = "{type: ZoneIngress, name: in-1, networking: {address: '%s', port: 10001}}" % ADDRESS  # noqa: UP031
     words = {"template": template, "KUMA_DATAPLANE_RUNTIME_TOKEN": answer.text}
     async with mesh.agent("--proxy-type", "ingress", **words) as agent:
+        await agent.wait_log("joined as zoneingress in-1; ")
         await agent.wait_log("connected to")
         status, said = await agent.probe()
         assert (status, said.partition(":")[0]) == (503, "NOT_READY")

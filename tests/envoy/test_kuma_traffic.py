@@ -1,7 +1,6 @@
 """Dataplanes and the other dialect's tasks in one mesh, with real proxies: calls among them and across."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,8 +11,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
-from outrig.resources import Resource
+from outrig.model import WorkloadId
+from outrig.resources import Key, Resource
 from outrig.snapshot import ProxyId
+from outrig.why import Ending, Known, Question, explain, parse_call
 from tests.envoy.render_scene import (
     DOMAIN,
     NO_ROOTS,
@@ -27,7 +28,7 @@ from tests.envoy.render_scene import (
 )
 from tests.envoy.test_render_protocols import bidirectional, grpc_echo
 from tests.envoy.xds_proxy import BOUND
-from tests.mesh_making import dataplane, deleted, document, mesh
+from tests.mesh_making import dataplane, deleted, document, mesh, offer
 
 pytestmark = pytest.mark.slow
 
@@ -47,19 +48,23 @@ def inbound(service: str, port: int, app_port: int, protocol: str = "http", **ta
 
 
 class Town:
-    """`demo` calls `kv` (of which there are v1 and v2), `lines` and the group `ratings`, each on a port of its own."""
+    """`demo` calls `kv` (of which there are v1 and v2), `kvv` (of which there is none), `lines` and the group
+    `ratings`, each on a port of its own."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self.ports = {name: free_port() for name in ("kv", "v2", "lines", "ratings", "calls")}
+        self.ports = {name: free_port() for name in ("kv", "v2", "v9", "kvv", "lines", "ratings", "calls", "streams")}
 
     def outbound(self) -> list[dict[str, Any]]:
         tags = {
             "kv": {"kuma.io/service": "kv"},
             "v2": {"kuma.io/service": "kv", "version": "v2"},
+            "v9": {"kuma.io/service": "kv", "version": "v9"},
+            "kvv": {"kuma.io/service": "kvv", "kuma.io/protocol": "http"},
             "lines": {"kuma.io/service": "lines"},
             "ratings": {"kuma.io/service": f"ratings_shop_svc_{self.scene.port}"},
             "calls": {"kuma.io/service": "calls"},
+            "streams": {"kuma.io/service": "streams"},
         }
         return [{"port": port, "tags": tags[name]} for name, port in self.ports.items()]
 
@@ -81,8 +86,9 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
         scene.add_app("ratings", ratings, hosts=["*/*"])
         await scene.start("r1", "ratings")
         await scene.start_dataplane("kv-1", inbound=[inbound("kv", scene.port, one, version="v1")])
-        several = [inbound("kv", scene.port, two, version="v2"), inbound("lines", free_port(), lines, "tcp")]
-        await scene.start_dataplane("kv-2", inbound=[*several, inbound("calls", free_port(), calls, "grpc")])
+        several = [inbound("kv", scene.port, two, version="v2"), inbound("lines", free_port(), lines, "kafka")]
+        several += [inbound("calls", free_port(), calls, "grpc"), inbound("streams", free_port(), calls, "http2")]
+        await scene.start_dataplane("kv-2", inbound=several)
         await scene.start_dataplane("demo-1", inbound=[inbound("demo", scene.port, 1)], outbound=town.outbound())
         yield town
         await server.stop(None)
@@ -108,7 +114,22 @@ async def test_calls_go_both_ways_by_mutual_tls_whatever_the_dialects_and_the_ho
         assert await reader.readexactly(len(GREETING)) == GREETING
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"
-    assert await bidirectional(f"127.0.0.1:{town.ports['calls']}") == [b"one", b"two", b"three"]
+    for spoken in ("calls", "streams"):
+        assert await bidirectional(f"127.0.0.1:{town.ports[spoken]}") == [b"one", b"two", b"three"]
+    await expect_as_foretold(town)
+
+
+async def test_a_delegated_gateway_calls_as_what_its_tags_say_and_is_called_by_nobody(town: Town) -> None:
+    scene, out = town.scene, free_port()
+    gateway = {"type": "DELEGATED", "tags": {"kuma.io/service": "edge"}}
+    calls = [{"port": out, "tags": {"kuma.io/service": "kv"}}]
+    await scene.start_dataplane("edge-1", gateway=gateway, outbound=calls)
+    async with httpx.AsyncClient(verify=NO_ROOTS) as client:
+        answer = await client.get(f"http://127.0.0.1:{out}/", timeout=BOUND)
+    assert answer.status_code == 200
+    assert "URI=spiffe://default/edge" in answer.json()["headers"]["x-forwarded-client-cert"]
+    assert scene.board.world.findings(ProxyId("dataplane/default/edge-1")) == ()
+    assert (await scene.call("ratings", "edge.mesh")).status_code == 502
 
 
 async def test_a_websocket_works_through_an_outbound(town: Town) -> None:
@@ -192,22 +213,57 @@ async def test_a_service_that_is_taken_from_bytes_to_requests_is_served_all_the_
         await until(both)
 
 
-async def test_an_outbound_opens_when_there_is_a_service_and_closes_when_there_is_none(town: Town) -> None:
-    scene, out = town.scene, free_port()
-    calls = [{"port": out, "tags": {"kuma.io/service": "later"}}]
-    await scene.start_dataplane("early", inbound=[inbound("early", free_port(), 1)], outbound=calls)
+async def expect_as_foretold(town: Town) -> None:
+    """`outrig why` says what a caller sees of tags that somebody has, of others, and of a service that is absent."""
+    index = town.scene.board.world.mesh_of(Key("kuma.io", "Dataplane", "default", "", "demo-1"))
+    demo = index.workloads[WorkloadId("dataplane/default/demo-1")]
+    for name, ending in (("v2", Ending.ANSWERED), ("v9", Ending.NO_ENDPOINT), ("kvv", Ending.NO_ENDPOINT)):
+        call = parse_call(f"http://127.0.0.1:{town.ports[name]}/x")
+        told = explain(Question(demo, call), Known(index, index.workloads))
+        assert told.ending is ending, told.summary
+        assert (await town.call(name)).status_code == (200 if told.answered else 503)
 
-    async def is_open() -> bool:
-        with socket.socket() as probe:
-            return await asyncio.to_thread(probe.connect_ex, ("127.0.0.1", out)) == 0
 
-    async def is_closed() -> bool:
-        return not await is_open()
-
-    assert await is_closed()
-    async with echo_http("later") as later:
+async def test_an_outbound_stays_open_while_nobody_offers_its_service(town: Town) -> None:
+    """Never seen, its connections are closed; then requests are answered; by nobody when the last is gone, on the very
+    connection that is open."""
+    scene, out = town.scene, {name: free_port() for name in ("later", "gone", "lines")}
+    outbound = [{"port": port, "tags": {"kuma.io/service": name}} for name, port in out.items()]
+    scene.apply(offer("gone", (1, "tcp")))
+    await scene.start_dataplane("early", inbound=[inbound("early", free_port(), 1)], outbound=outbound)
+    for name in ("later", "gone"):
+        async with connection("127.0.0.1", out[name]) as (reader, _):
+            assert await asyncio.wait_for(reader.read(), BOUND) == b""
+    async with echo_http("later") as later, connection("127.0.0.1", out["lines"]) as (reader, writer):
+        assert await reader.readexactly(len(GREETING)) == GREETING
         answering = inbound("later", free_port(), later)
+        scene.apply(offer("later", (answering["port"], "http")))
         address = await scene.start_dataplane("later-1", inbound=[answering])
-        await until(is_open)
-        scene.board.apply(deleted(dataplane("later-1", address, inbound=[answering])))
-        await until(is_closed)
+        await until(lambda: is_answered(out["later"]))
+        ports: set[int] = set()
+        once = httpx.Limits(max_connections=1, keepalive_expiry=None)
+        async with httpx.AsyncClient(verify=NO_ROOTS, limits=once) as client:
+
+            async def answered(status: int) -> bool:
+                answer = await client.get(f"http://127.0.0.1:{out['later']}/", timeout=BOUND)
+                ports.add(answer.extensions["network_stream"].get_extra_info("client_addr")[1])
+                return answer.status_code == status
+
+            last = dataplane("later-1", address, inbound=[answering])
+            await until(lambda: answered(200))
+            scene.board.apply(deleted(last))
+            await until(lambda: answered(503))
+            scene.apply(last)
+            await until(lambda: answered(200))
+        assert len(ports) == 1
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+
+
+async def is_answered(port: int) -> bool:
+    """Whether a request gets 200 there; a listener that changes may close its connection."""
+    async with httpx.AsyncClient(verify=NO_ROOTS) as client:
+        try:
+            return (await client.get(f"http://127.0.0.1:{port}/", timeout=BOUND)).status_code == 200
+        except httpx.TransportError:
+            return False

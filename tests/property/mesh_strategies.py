@@ -17,6 +17,7 @@ from tests.mesh_making import (
     make,
     mesh,
     namespace,
+    offer,
     service,
     sidecar,
     task,
@@ -228,7 +229,7 @@ OUTBOUND = st.fixed_dictionaries(
         "port": st.sampled_from([9080, 9081, 3306]),
         "tags": st.fixed_dictionaries(
             {"kuma.io/service": st.sampled_from(["a", "b", "a_shop_svc_9080", "a_shop_svc_1", "static_shop_svc_9080"])},
-            optional={"version": st.sampled_from(["v1", "v2"]), "app": APPS},
+            optional={"version": st.sampled_from(["v1", "v2"]), "app": APPS, "kuma.io/protocol": st.just("http")},
         ),
     }
 )
@@ -251,6 +252,14 @@ DATAPLANES = st.builds(
     st.lists(OUTBOUND, max_size=2),
     TOLD,
     st.sampled_from(["10.2.0.1", "10.2.0.2"]),
+)
+OFFERS = st.builds(
+    lambda name, mesh, ports: offer(name, *ports, mesh=mesh),
+    APPS,
+    st.sampled_from(["default", "default", "other"]),
+    st.lists(
+        st.tuples(st.sampled_from([9080, 3306]), st.sampled_from(["http", "grpc", "tcp"])), min_size=1, max_size=2
+    ),
 )
 AGES = st.integers(0, 2).map(lambda hours: NOON + timedelta(hours=hours))
 
@@ -330,7 +339,8 @@ PERMISSIONS = st.builds(
 @st.composite
 def resources(draw: st.DrawFn) -> Resource:
     istios = (SERVICES, ENTRIES, GROUPS, TASKS, FIRST_TASKS, MACHINES, SIDECARS, DEMANDS, NAMESPACES)
-    made = draw(st.one_of(*istios, POLICIES_OF_ACCESS, AUTHORITIES, MESHES, DATAPLANES, DATAPLANES, PERMISSIONS))
+    kumas = (MESHES, DATAPLANES, DATAPLANES, OFFERS, PERMISSIONS)
+    made = draw(st.one_of(*istios, POLICIES_OF_ACCESS, AUTHORITIES, *kumas))
     return replace(made, created=draw(AGES))
 
 

@@ -11,20 +11,21 @@ from typing import Any
 import httpx
 from starlette.applications import Starlette
 
+from outrig.api.access.gate import Gate
 from outrig.api.callers import MESH_ADMINS, Authenticator
 from outrig.api.kube.app import kube_app
 from outrig.api.kuma.about import Installation
 from outrig.api.kuma.app import Parts, kuma_routes
 from outrig.api.kuma.writes import KeepMesh
-from outrig.dialects import core, istio, kuma, onboarding
-from outrig.dialects.kuma.insight import Counts
+from outrig.api.operator.rehearsal import rehearsal_route
+from outrig.dialects import kuma
 from outrig.resources import Key, Resource
+from outrig.server.kinds import KINDS
 from outrig.store.memory import MemoryStore
 from outrig.store.protocol import Query, Transaction
 from outrig.tokens.claims import UserClaims
-from outrig.tokens.tokens import Tokens
+from outrig.tokens.tokens import Tokens, check_secret
 
-KUBE_KINDS = (*core.KINDS, *istio.KINDS, *onboarding.KINDS)
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 USERS = {
     "admin-token": UserClaims("mesh-system:admin", (MESH_ADMINS,)),
@@ -45,18 +46,17 @@ class Kept:
         if self.keep:
             await self.keep(tx, name, mesh)
 
+    async def check(self, written: Resource) -> None:
+        await check_secret(written)
+
 
 @dataclass
 class Live:
-    """What proxies were given, and what was counted."""
+    """What proxies were given."""
 
-    counted: dict[Key, Mapping[str, Counts]] = field(default_factory=dict)
     configs: dict[Key, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
-    def counts(self, workload: Key) -> Mapping[str, Counts] | None:
-        return self.counted.get(workload)
-
-    def config(self, workload: Key) -> Mapping[str, Mapping[str, Any]] | None:
+    def config(self, workload: Key, **_: bool) -> Mapping[str, Mapping[str, Any]] | None:
         return self.configs.get(workload)
 
 
@@ -112,10 +112,10 @@ async def serving(store: MemoryStore | None = None) -> AsyncIterator[Kuma]:
     async def known(token: str) -> UserClaims:
         return USERS[token] if token in USERS else await tokens.verify_user(store, token, now=NOW)
 
-    authenticator = Authenticator(now=lambda: NOW, verify_user=known)
+    gate = Gate(Authenticator(now=lambda: NOW, verify_user=known))
     installation = Installation("host", "host-1", "cluster-1", lambda: {"mode": "zone"})
-    parts = Parts(store, kuma.KINDS, authenticator, kept, tokens, live, live, installation, now=lambda: NOW)
-    app = Starlette(routes=[*kuma_routes(parts), *kube_app(store, KUBE_KINDS, authenticator).routes])
+    parts = Parts(store, kuma.KINDS, gate, kept, tokens, live, installation, now=lambda: NOW)
+    app = Starlette(routes=[rehearsal_route(parts, KINDS), *kuma_routes(parts), *kube_app(store, KINDS, gate).routes])
     async with Kuma(app, store, kept, live) as client:
         yield client
 

@@ -34,6 +34,7 @@ class Plane:
     replicas: Replicas
     hub: Hub
     registry: Registry
+    withdrawals: Withdrawals
     ended: asyncio.Queue[ProxyId]
     loops: list[asyncio.Task[None]] = field(default_factory=list)
     streams: list[asyncio.Task[None]] = field(default_factory=list)
@@ -110,7 +111,7 @@ async def start(store: Store, name: str, graces: Graces = PATIENT, *, away: floa
         *(hub.run(), verdicts.run(), reaper.run(), attending),
         *(withdrawals.run(), replicas.run()),
     )
-    plane = Plane(replicas, hub, registry, ended, [asyncio.create_task(loop) for loop in loops])
+    plane = Plane(replicas, hub, registry, withdrawals, ended, [asyncio.create_task(loop) for loop in loops])
     await hub.wait_ready()
     return plane
 

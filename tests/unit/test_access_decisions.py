@@ -243,6 +243,20 @@ def test_findings_tell_what_cannot_have_the_effect_it_looks_like() -> None:
     ]
 
 
+def test_a_permission_for_a_port_that_is_not_there_is_told_where_it_is_aimed_at_some() -> None:
+    rules = (rule("r", Action.ALLOW),)
+    aimed = policy(*rules, labels=(("app", "w"),), section="gone")
+    assert [(one.code, one.problem, one.hint) for one in inward(aimed).findings] == [
+        (
+            "OUT613",
+            "is for inbound 'gone', which this workload does not have, so it has no effect here",
+            "it has web",
+        )
+    ]
+    assert inward(policy(*rules, section="gone")).findings == ()
+    assert inward(policy(*rules, labels=(("app", "w"),), section="web")).findings == ()
+
+
 def test_conditions_are_joined_in_the_shortest_form() -> None:
     assert all_of([A, ALWAYS, A]) == A
     assert all_of([A, NEVER]) == NEVER

@@ -319,11 +319,12 @@ def subject(chain: str) -> str:
     return names.value.get_values_for_type(x509.UniformResourceIdentifier)[0]
 
 
-async def test_a_key_stays_pinned_though_the_registration_was_deleted(scene: Scene) -> None:
+async def test_a_key_is_pinned_for_as_long_as_the_registration_is_there(scene: Scene) -> None:
     told = await scene.join(csr())
-    await scene.remove(again_key(told))
     with pytest.raises(KeyPinned):
         await scene.join(csr())
+    await scene.remove(again_key(told))
+    await scene.join(csr())
 
 
 async def test_a_renewal_tells_the_agents_news_and_keeps_the_identity(scene: Scene) -> None:
@@ -584,13 +585,29 @@ async def test_the_audit_log_names_who_what_and_why_and_no_secret(scene: Scene) 
         scene.attestor.task = verified(2)
         with pytest.raises(PolicyRefused):
             await scene.join(csr())
-    assert [line["outcome"] for line in lines] == ["admitted", "renewed", "refused"]
+    assert [line["outcome"] for line in lines if line["event"] == "join"] == ["admitted", "renewed", "refused"]
     assert lines[0]["policy"] == "OnboardingPolicy bookinfo/allow-ecs[0]"
     assert lines[0]["identity"] == "spiffe://cluster.local/ns/bookinfo/sa/bookinfo-ratings"
     assert {lines[0]["task"], lines[1]["task"]} == {verified(1).task_arn}
     assert (lines[2]["code"], lines[2]["role_id"]) == ("OUT118", "AROAEXAMPLE")
     assert "secret-token" not in str(lines)
     assert "0" * 64 not in str(lines)
+
+
+async def test_the_log_tells_a_refusal_once_and_then_counts(scene: Scene) -> None:
+    await scene.remove(POLICY)
+    with structlog.testing.capture_logs() as lines:
+        for number in (1, 2):
+            scene.attestor.task = verified(number)
+            for _ in range(10):
+                with pytest.raises(PolicyRefused):
+                    await scene.join(csr())
+    told = [line for line in lines if line["event"] == "join refused"]
+    assert [line["claimed"].rpartition("/")[2] for line in told] == [f"{number:032x}" for number in (1, 1, 2, 2)]
+    assert told[0]["reason"].startswith("OUT118 WorkloadGroup bookinfo/ratings: Not authorized by OnboardingPolicy")
+    assert told[1]["reason"].endswith("(10 times)")
+    assert told[0]["hint"] == "ask who owns the namespace"
+    assert sum(line["event"] == "join" for line in lines) == 20, "the audit log has each"
 
 
 async def test_strangers_cannot_use_up_the_events_that_tell_of_known_callers() -> None:

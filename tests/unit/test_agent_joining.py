@@ -16,11 +16,12 @@ from outrig.agent.configuration import Endpoint, Onboarding
 from outrig.agent.control_plane import ControlPlane, skew
 from outrig.agent.identity import TaskIdentity
 from outrig.agent.joining import Joined, Joiner
-from outrig.agent.membership import Membership, Repeats, asked_wait
+from outrig.agent.membership import Membership, asked_wait
 from outrig.agent.problems import BadAnswer, JoinRefused, TaskEndpointFailed, Unreachable, Untrusted
 from outrig.agent.setup import TaskAddress
 from outrig.agent.status import Status
 from outrig.errors import OutrigError
+from outrig.kit.repeats import Repeats
 from outrig.wire.join import Discovery
 from outrig.wire.proof import authorization
 from tests.unit.agent_server import (
@@ -157,7 +158,7 @@ async def test_a_port_that_speaks_no_tls_is_named_as_such(world: World) -> None:
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        await refused(world.joiner(port=port), Untrusted, "is it the control plane's onboarding port?")
+        await refused(world.joiner(port=port), Untrusted, "is it the control plane's port for agents, 5678 or 15443?")
 
 
 async def test_nobody_there_is_said_plainly(world: World) -> None:
@@ -264,25 +265,12 @@ class Flaky:
         return await self._joiner.join()
 
 
-async def test_joining_is_tried_until_it_works_and_the_reason_is_in_the_state(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_joining_is_tried_until_it_works(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outrig.agent.membership.FIRST_WAIT", 0.001)
-    status = Status()
-    flaky = Flaky(world.joiner(), [Unreachable("cp", "down"), JoinRefused("cp", "no policy"), BadAnswer("cp", "odd")])
-    seen: list[str] = []
-
-    async def watch() -> None:
-        verdict = None
-        while True:
-            verdict = await status.wait_other_than(verdict)
-            seen.append(verdict.reason)
-
-    watching = asyncio.create_task(watch())
-    joined = await anext(Membership(flaky, status).joins())
-    watching.cancel()
+    failures = [Unreachable("cp", "down"), JoinRefused("cp", "no policy"), BadAnswer("cp", "odd")]
+    joined = await anext(Membership(Flaky(world.joiner(), failures), Status()).joins())
     assert joined.response.uid == "uid-1"
-    assert seen[-1] == "OUT514 cp: odd"
+    assert not failures
 
 
 def test_equal_reasons_are_said_once_and_then_every_tenth_time() -> None:

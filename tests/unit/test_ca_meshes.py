@@ -190,6 +190,37 @@ async def test_the_old_authority_is_dropped_when_all_that_it_signed_has_ended() 
     assert await scene.trusted() == (given.pem,)
 
 
+async def test_a_builtin_authority_lasts_as_long_as_its_backend_says() -> None:
+    scene = Scene()
+    await scene.put()
+    first = (await scene.authority()).authority
+    for expiration, lasting, changed in (("24h", HOUR * 24, True), ("24h", HOUR * 24, False), ("2d", HOUR * 48, True)):
+        before = (await scene.authority()).authority
+        kept = backend("a", conf={"caCert": {"expiration": expiration}})
+        await scene.put(enabledBackend="a", backends=[kept])
+        after = (await scene.authority()).authority
+        assert after.certificate.not_valid_after_utc == NOW + lasting
+        assert (after.pem != before.pem) is changed
+    await scene.put(backends=[kept])
+    assert (await scene.authority()).authority.pem == after.pem, "mutual TLS that is off renews nothing"
+    assert first.pem in await scene.trusted(), "what it has signed is accepted until it ends"
+
+
+async def test_a_builtin_backend_of_another_name_is_another_authority() -> None:
+    scene = Scene()
+    await scene.put()
+    first = (await scene.authority()).authority.pem
+    for name, changed in (("a", False), ("a", False), ("b", True), ("a", True)):
+        before = (await scene.authority()).authority.pem
+        await scene.put(enabledBackend=name, backends=[backend(name)])
+        assert ((await scene.authority()).authority.pem != before) is changed
+        assert first in await scene.trusted()
+    await scene.put(backends=[backend("a")])
+    before = (await scene.authority()).authority.pem
+    await scene.put(enabledBackend="a", backends=[backend("a")])
+    assert (await scene.authority()).authority.pem == before, "it was off in between"
+
+
 async def test_a_renewed_secret_is_a_renewed_authority() -> None:
     scene = Scene()
     for number in range(3):
@@ -269,6 +300,14 @@ async def test_a_source_that_holds_nothing_is_refused(source: Mapping[str, str],
         await scene.put(enabledBackend="corp", backends=[backend("corp", "provided", conf=conf)])
 
 
+async def test_secrets_that_are_not_there_are_all_named() -> None:
+    with pytest.raises(ExceptionGroup) as refused:
+        await Scene().put(enabledBackend="corp", backends=[backend("corp", "provided", conf=PROVIDED)])
+    assert [str(error).partition(":")[0] for error in refused.value.exceptions] == [
+        f"OUT143 mtls.backends[0].conf.{part}.secret" for part in ("cert", "key")
+    ]
+
+
 class Agents:
     """Remembers who is to renew."""
 
@@ -281,7 +320,20 @@ class Agents:
         self.told.append(registration)
 
 
-async def test_members_renew_when_their_mesh_gets_another_authority_and_others_do_not() -> None:
+class Peers:
+    """Trust what they are told to once they are let."""
+
+    def __init__(self) -> None:
+        self.asked, self.trusting = False, asyncio.Event()
+
+    async def wait_trusted(self, revision: int, *, bound: float) -> bool:
+        del revision, bound
+        self.asked = True
+        await self.trusting.wait()
+        return True
+
+
+async def test_members_renew_once_the_new_authority_of_their_mesh_is_trusted_and_others_do_not() -> None:
     scene = Scene()
     mine = (
         Key("kuma.io", "Dataplane", "default", "", "kv-1"),
@@ -300,14 +352,17 @@ async def test_members_renew_when_their_mesh_gets_another_authority_and_others_d
     given = made()
     await scene.secret("ca", given.pem.encode())
     await scene.secret("ca-key", key_pem(given.key).encode())
-    async with running(Reissuing(scene.store, agents, lambda: NOW, lead=0.0).run()):
+    peers = Peers()
+    async with running(Reissuing(scene.store, agents, peers, lambda: NOW).run()):
         async with asyncio.timeout(20):
-            while not agents.told:  # whether it follows already or not: it has seen both meshes when it tells
+            while not peers.asked:  # whether it follows already or not: it has seen both meshes when it asks
                 await scene.put(enabledBackend="corp", backends=[backend("corp", "provided", conf=PROVIDED)])
                 given = made()
                 await scene.secret("ca", given.pem.encode())
                 await scene.secret("ca-key", key_pem(given.key).encode())
                 await asyncio.sleep(0.02)
+            assert not agents.told
+            peers.trusting.set()
             while len(agents.told) < 2:
                 await asyncio.sleep(0.01)
     assert set(agents.told) == set(mine)

@@ -7,7 +7,8 @@ import pytest
 from outrig.control.world import Work, World
 from outrig.resources import Resource
 from outrig.snapshot import CLUSTER, ENDPOINTS, EXTENSION, LISTENER, ROUTES, SECRET, ProxyId
-from tests.mesh_making import added, dataplane, deleted, mesh, service, tagged, task, trust, world_of
+from outrig.view import NOWHERE
+from tests.mesh_making import added, dataplane, deleted, mesh, offer, service, tagged, task, trust, world_of
 
 APP, KV = ProxyId("dataplane/default/app-1"), ProxyId("dataplane/default/kv-1")
 CALLED = "outbound|6379||kv.mesh"
@@ -63,14 +64,44 @@ def test_status_that_says_nothing_about_calls_costs_nothing() -> None:
     assert cost(world, before) == NOTHING
 
 
-def test_the_first_and_the_last_of_a_service_reach_those_who_call_it_and_nobody_else() -> None:
+def test_the_last_of_a_service_leaves_one_load_assignment_empty_and_every_listener_as_it_is() -> None:
+    world = counter(offer("kv", (6379, "http")))
+    last = dataplane("kv-1", "10.0.0.1", inbound={"kv": 6379})
+    before, snapshot = world.work, world.snapshot(APP)
+    assert snapshot is not None
+    had = {url: dict(snapshot[url]) for url in (CLUSTER, LISTENER, ROUTES)}
+    assert world.apply(deleted(last))[APP] == {ENDPOINTS: {CALLED}}
+    assert cost(world, before) == replace(NOTHING, encodings=1, assignments=1)
+    assert world.findings(APP) == ()
+    before = world.work
+    assert world.apply(added(last))[APP] == {ENDPOINTS: {CALLED}}
+    assert cost(world, before).outlooks == 1  # its own
+    now = world.snapshot(APP)
+    assert now is not None
+    assert had == {url: dict(now[url]) for url in had}
+
+
+def test_what_is_kept_counts_only_as_long_as_nobody_offers_the_service() -> None:
+    world = counter(offer("kv", (6379, "tcp"), (6380, "http")))
+    before = world.work
+    assert world.apply(added(offer("kv", (9999, "grpc")))) == {}
+    assert cost(world, before) == NOTHING
+    dirty = world.apply(deleted(dataplane("kv-1", "10.0.0.1", inbound={"kv": 6379})))
+    assert "outbound|9999||kv.mesh" in dirty[APP][CLUSTER]
+    assert world.apply(added(offer("kv", (9999, "grpc"), unofferedSince="2026-11-22T10:00:00+00:00"))) == {}
+    dirty = world.apply(deleted(offer("kv")))
+    assert dirty[APP][LISTENER] == {"127.0.0.1_16379"}
+    assert [finding.code for finding in world.findings(APP)] == ["OUT601"]
+
+
+def test_without_an_offer_that_is_kept_a_service_comes_and_goes_for_those_who_call_it_and_nobody_else() -> None:
     world = counter(dataplane("other-1", "10.0.0.9", inbound={"other": 8080}, outbound={"elsewhere": 16379}))
     last = dataplane("kv-1", "10.0.0.1", inbound={"kv": 6379})
     before = world.work
     dirty = world.apply(deleted(last))
     assert dirty.keys() == {APP, KV}
     assert dirty[APP] == {
-        CLUSTER: {CALLED},
+        CLUSTER: {CALLED, NOWHERE},
         ENDPOINTS: {CALLED},
         LISTENER: {"127.0.0.1_16379"},
         ROUTES: {"16379"},

@@ -194,11 +194,6 @@ def test_the_agents_own_port_is_taken() -> None:
     assert any(clash in one for one in said(on_app))
 
 
-@pytest.mark.parametrize("name", ["Kv", "kv_1", "-kv", "a" * 254])
-def test_a_name_is_a_dns_name(name: str) -> None:
-    assert said(f"{{address: 10.0.0.1, inbound: [{GOOD}]}}", name=name) == ["name: invalid characters"]
-
-
 def test_legacy_fields_are_refused_as_such() -> None:
     problems = said(f"{{address: 10.0.0.1, inbound: [{GOOD}]}}", metrics={"type": "prometheus"}, probes={})
     assert problems == ["metrics: metrics is not supported yet", "probes: probes is not supported yet"]

@@ -170,7 +170,7 @@ def test_all_that_is_wrong_is_said_at_once_and_where() -> None:
                         {},
                         {"sni": {"type": "Exact", "value": "x"}},
                         {"spiffeID": {"type": "Exact", "value": "kv"}},
-                        {"spiffeID": {"type": "Prefix", "value": "spiffe://a/kv"}},
+                        {"spiffeID": {"type": "Prefix", "value": "spiffe://default/kv"}},
                     ]
                 }
             },
@@ -196,7 +196,7 @@ def test_all_that_is_wrong_is_said_at_once_and_where() -> None:
         "error OUT301 spec.rules[1].default.allow[1].sni: is not supported yet: calls of the mesh name no server",
         "error OUT303 spec.rules[1].default.allow[2].spiffeID.value: is no SPIFFE ID (it begins with spiffe://)",
         "warning OUT303 spec.rules[1].default.allow[3].spiffeID.value: also fits identities such as "
-        "spiffe://a/kv-other (end it with /, unless that is meant)",
+        "spiffe://default/kv-other (end it with /, unless that is meant)",
     ]
 
 
@@ -213,3 +213,35 @@ def test_an_effect_that_is_none_is_told() -> None:
     assert said(spec, **{"kuma.io/effect": "dry"}) == [
         "warning OUT302 labels[\"kuma.io/effect\"]: 'dry' has no effect (write shadow, or leave it out)"
     ]
+
+
+@pytest.mark.parametrize("field", [{"mesh": "other"}, {"namespace": "shop"}, {"proxyTypes": ["Sidecar"]}])
+def test_fields_of_a_target_that_are_of_later_work_are_refused_wherever_it_stands(field: dict[str, Any]) -> None:
+    (name,) = field
+    caller = {"targetRef": {**MESH, **field}, "default": {"action": "Allow"}}
+    assert said({"targetRef": {**MESH, **field}, "from": [caller]}) == [
+        f"error OUT301 spec.targetRef.{name}: is not supported yet",
+        f"error OUT301 spec.from[0].targetRef.{name}: is not supported yet",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("spiffe://defualt/demo-app", True),
+        ("spiffe://default/demo-app", False),
+        ("spiffe://example.org/ns/shop/sa/web", False),
+        ("spiffe://example.org", False),
+    ],
+)
+def test_an_identity_that_no_dataplane_of_the_mesh_can_have_is_told_at_once(value: str, told: bool) -> None:
+    """Which trust domain WorkloadGroups have depends on the installation, so it is not judged."""
+    found = said({"rules": [{"default": {"allow": [{"spiffeID": {"type": "Exact", "value": value}}]}}]})
+    assert found == (
+        [
+            "warning OUT311 spec.rules[0].default.allow[0].spiffeID.value: fits nobody: Dataplanes of mesh default are "
+            "spiffe://default/SERVICE (tasks of WorkloadGroups: spiffe://TRUST-DOMAIN/ns/…)"
+        ]
+        if told
+        else []
+    )

@@ -81,6 +81,59 @@ async def test_a_table_shows_whether_it_is_ready(api: Kuma) -> None:
     assert (row["cells"][0], row["cells"][columns.index("Ready")]) == ("kv-1", "True")
 
 
+@pytest.mark.parametrize(
+    ("states", "status", "reason", "message"),
+    [
+        (["", ""], "True", "Ready", None),
+        (
+            ["probed", "NotReady"],
+            "False",
+            "Unhealthy",
+            "inbounds that are not called: 80 (its serviceProbe does not succeed), 81 (state NotReady)",
+        ),
+        (["probed", ""], "True", "Degraded", "inbounds that are not called: 80 (its serviceProbe does not succeed)"),
+        (
+            ["probed", "Ignored"],
+            "False",
+            "Unhealthy",
+            "inbounds that are not called: 80 (its serviceProbe does not succeed)",
+        ),
+    ],
+)
+async def test_the_entry_of_a_dataplane_tells_of_inbounds_that_are_not_called(
+    api: Kuma, states: list[str], status: str, reason: str, message: str | None
+) -> None:
+    said = {"probed": {"serviceProbe": {"tcp": {}}}, "": {}}
+    inbound = [
+        {"port": 80 + place, "tags": {"kuma.io/service": "kv"}, **said.get(state, {"state": state})}
+        for place, state in enumerate(states)
+    ]
+    await api.written("/meshes/default/dataplanes/kv-1", dataplane(inbound=inbound), 200)
+    async with api.store.transaction() as tx:
+        stored = await tx.get(Key("kuma.io", "Dataplane", "default", "", "kv-1"))
+        assert stored
+        ready = with_condition({"unreadyPorts": [80]}, Condition(READY, True, "Ready"), now=NOW)
+        await tx.update(
+            Resource(stored.key, stored.body, ready if "probed" in states else {**ready, "unreadyPorts": []})
+        )
+    (found,) = (await api.read(f"{ENTRIES}/kv-1"))["status"]["conditions"]
+    assert (found["status"], found["reason"], found.get("message")) == (status, reason, message)
+
+
+async def test_the_entry_of_a_dataplane_that_is_not_ready_says_its_own_reason(api: Kuma) -> None:
+    inbound = [{"port": 80, "tags": {"kuma.io/service": "kv"}, "serviceProbe": {"tcp": {}}}]
+    await api.written("/meshes/default/dataplanes/kv-1", dataplane(inbound=inbound), 200)
+    (nobody,) = (await api.read(f"{ENTRIES}/kv-1"))["status"]["conditions"]
+    assert (nobody["status"], nobody["reason"]) == ("False", "Unhealthy"), "no agent has joined as it"
+    async with api.store.transaction() as tx:
+        stored = await tx.get(Key("kuma.io", "Dataplane", "default", "", "kv-1"))
+        assert stored
+        gone = with_condition({}, Condition(READY, False, "Disconnected"), now=NOW)
+        await tx.update(Resource(stored.key, stored.body, gone))
+    (found,) = (await api.read(f"{ENTRIES}/kv-1"))["status"]["conditions"]
+    assert found["reason"] == "Disconnected"
+
+
 async def test_a_watch_sees_dataplanes_come_change_and_go(api: Kuma) -> None:
     before = (await Shown(api.store).list(ENTRY)).revision
     await api.written("/meshes/default/dataplanes/kv-2", dataplane("kv-2"))

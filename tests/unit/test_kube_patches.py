@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outrig.api.kube.patches import BadPatch, apply_operations, merge
+from outrig.api.kube.patches import BadPatch, Inapplicable, apply_operations, merge
 from outrig.api.kube.strategic import strategic_merge
 
 JSON = st.recursive(
@@ -90,6 +90,12 @@ def test_json_patches_do_what_rfc_6902_says(operations: Any, result: Any) -> Non
 def test_json_patches_that_do_not_apply_are_refused(operations: Any) -> None:
     with pytest.raises(BadPatch):
         apply_operations({"a": [1, 2]}, operations)
+
+
+def test_operations_that_copy_without_measure_are_refused_before_they_fill_memory() -> None:
+    doubling = [{"op": "copy", "from": "/a", "path": f"/a/x{number}"} for number in range(64)]
+    with pytest.raises(Inapplicable, match="more than 20000 values"):
+        apply_operations({"a": {"b": 1}}, doubling)
 
 
 @given(JSON, JSON)

@@ -16,7 +16,7 @@ from outrig.api.kube.metadata import name_problems, parse_metadata
 from outrig.api.kube.protobuf import MAGIC, MEDIA_TYPE, from_protobuf
 from outrig.api.kube.selectors import parse_selection
 from outrig.api.refusals import ApiError
-from outrig.dialects.core import EVENT, SERVICE
+from outrig.dialects.core import EVENT, NAMESPACE, SERVICE
 from outrig.resources import Key, Resource
 
 
@@ -125,9 +125,17 @@ def test_field_selectors_find_events(selector: str, fits: bool) -> None:
     assert parse_selection(labels="", fields=selector, kind=EVENT)(_resource(body)) is fits
 
 
+def test_field_selectors_find_services_by_type_and_namespaces_by_phase() -> None:
+    service = Resource(Key("", "Service", "", "default", "web"), body={"spec": {"type": "ClusterIP"}})
+    assert parse_selection(labels="", fields="spec.type=ClusterIP", kind=SERVICE)(service)
+    going = Resource(Key("", "Namespace", "", "", "shop"), deleting=datetime.now(UTC))
+    assert parse_selection(labels="", fields="status.phase=Terminating", kind=NAMESPACE)(going)
+    assert not parse_selection(labels="", fields="status.phase=Active", kind=NAMESPACE)(going)
+
+
 def test_a_field_that_cannot_be_selected_by_is_named() -> None:
-    with pytest.raises(ApiError, match=r"field label not supported: spec\.type"):
-        parse_selection(labels="", fields="spec.type=x", kind=SERVICE)
+    with pytest.raises(ApiError, match=r"field label not supported: spec\.ports; supported: .*spec\.type"):
+        parse_selection(labels="", fields="spec.ports=x", kind=SERVICE)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +258,27 @@ def test_a_protobuf_service_is_the_json_service() -> None:
             ]
         },
     }
+
+
+def test_a_protobuf_role_keeps_the_core_group_and_what_the_server_wrote() -> None:
+    rule = _part(1, b"get") + _part(2, b"") + _part(2, b"kuma.io") + _part(3, b"services")
+    managed = _part(1, b"kubectl") + _part(4, _part(1, 86400)) + _part(7, _part(1, b'{"f:rules":{}}'))
+    written = _part(1, b"r") + _part(7, 2) + _part(8, _part(1, 86400)) + _part(17, managed)
+    body = _envelope(b"rbac.authorization.k8s.io/v1", b"Role", _part(1, written) + _part(2, rule))
+    managers = [{"manager": "kubectl", "time": "1970-01-02T00:00:00Z", "fieldsV1": {"f:rules": {}}}]
+    created = {"generation": 2, "creationTimestamp": "1970-01-02T00:00:00Z", "managedFields": managers}
+    assert from_protobuf(body) == {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "r", **created},
+        "rules": [{"verbs": ["get"], "apiGroups": ["", "kuma.io"], "resources": ["services"]}],
+    }
+
+
+@pytest.mark.parametrize("part", [_part(8, b"\x08" + b"\xff" * 9 + b"\x01"), _part(17, _part(7, _part(1, b"{")))])
+def test_protobuf_times_and_json_that_are_none_are_refused(part: bytes) -> None:
+    with pytest.raises(ApiError):
+        from_protobuf(_envelope(b"v1", b"Namespace", _part(1, part)))
 
 
 def test_a_protobuf_field_that_is_not_known_is_refused_rather_than_dropped() -> None:

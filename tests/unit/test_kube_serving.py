@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,8 @@ from cryptography import x509
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
-from outrig.api.serving import CannotServe, Limits, Serving, Tls, serve
+from outrig.api import serving as serving_module
+from outrig.api.serving import SILENT_SECONDS, STALLED_SECONDS, CannotServe, Limits, Serving, Tls, serve
 from outrig.ca.authorities import Authorities, KeyPair, open_authorities
 from outrig.store.memory import MemoryStore
 
@@ -235,3 +237,41 @@ async def test_stopping_frees_the_port_and_does_not_wait_for_ever() -> None:
         await asyncio.open_connection("127.0.0.1", port)
     assert b"200" not in await rest(reader)
     writer.close()
+
+
+async def test_idle_connections_cost_no_tasks_and_are_asked_whether_they_are_there() -> None:
+    async with serve(whoami, host="127.0.0.1", port=0) as serving:
+        before = len(asyncio.all_tasks())
+        peers = [await asyncio.open_connection("127.0.0.1", serving.port) for _ in range(200)]
+        while len(serving._state.connections) < len(peers):
+            await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == before
+        for connection in serving._state.connections:
+            accepted = connection.transport.get_extra_info("socket")
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == SILENT_SECONDS
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == STALLED_SECONDS * 1000
+        for _, writer in peers:
+            writer.transport.abort()
+        while serving._state.connections:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.slow
+async def test_who_reads_nothing_of_an_answer_loses_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 20 * 1024 * 1024
+
+    async def large(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    monkeypatch.setattr(serving_module, "STALLED_SECONDS", 1)
+    async with serve(large, host="127.0.0.1", port=0) as serving:
+        with socket.create_connection(("127.0.0.1", serving.port)) as peer:
+            peer.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            async with asyncio.timeout(30):
+                while not serving._state.connections:
+                    await asyncio.sleep(0.01)
+                while serving._state.connections:
+                    await asyncio.sleep(0.01)

@@ -4,18 +4,28 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
+from outrig.api.access.gate import Gate
 from outrig.api.callers import Authenticator
 from outrig.api.kube.app import kube_app
+from outrig.api.kube.catalog import Target
+from outrig.api.kube.forms import Form
+from outrig.api.kube.selectors import Selection, parse_selection
+from outrig.api.kube.shown import Shown
+from outrig.api.kube.watches import Selected, Watch, WatchResponse
 from outrig.api.serving import serve
 from outrig.dialects import core
 from outrig.resources import Key, Resource
 from outrig.store.memory import MemoryStore
+from outrig.store.protocol import Change, ChangeType
+from tests.unit.test_kube_api import NO_AUTHORITIES
 
 PATH = "/api/v1/namespaces/default/serviceaccounts"
 
@@ -69,10 +79,10 @@ async def watching() -> AsyncIterator[Watching]:
     store = MemoryStore(keep_changes=20)
     async with store.transaction() as tx:
         await tx.create(Resource(Key("", "Namespace", "", "", "default")))
-    app = kube_app(store, core.KINDS, Authenticator(now=lambda: datetime.now(UTC), loopback_is_admin=True))
+    app = kube_app(store, core.KINDS, Gate(Authenticator(now=lambda: datetime.now(UTC), loopback_is_admin=True)))
     async with (
         serve(app, host="127.0.0.1", port=0) as serving,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{serving.port}", timeout=30) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{serving.port}", timeout=30, verify=NO_AUTHORITIES) as client,
     ):
         yield Watching(store, client)
 
@@ -147,14 +157,35 @@ async def test_a_stream_ends_with_its_time_and_marks_where_it_was(watching: Watc
     assert told[0]["object"]["metadata"]["resourceVersion"] == str(last.revision)
 
 
-async def test_initial_events_are_declined_so_that_clients_list_first(watching: Watching) -> None:
-    query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
-    answer = await watching.client.get(f"{PATH}?{query}")
-    assert (answer.status_code, answer.json()["reason"]) == (422, "Invalid")
+INITIAL = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+
+
+async def test_a_watch_list_begins_with_what_there_is_and_marks_its_end(watching: Watching) -> None:
+    await watching.put("a")
+    last = await watching.put("b")
+    async with watching.events(INITIAL) as events:
+        assert [await events.next_name() for _ in range(2)] == [("ADDED", "a"), ("ADDED", "b")]
+        mark = (await events.next())["object"]["metadata"]
+        assert mark["annotations"] == {"k8s.io/initial-events-end": "true"}
+        assert mark["resourceVersion"] == str(last.revision)
+        await watching.remove("a")
+        assert await events.next_name() == ("DELETED", "a")
+
+
+async def test_a_watch_list_of_a_state_to_come_is_refused_so_that_clients_list_anew(watching: Watching) -> None:
+    answer = await watching.client.get(f"{PATH}?watch=true&{INITIAL}&resourceVersion=999999")
+    assert (answer.status_code, answer.json()["details"]["causes"][0]["reason"]) == (504, "ResourceVersionTooLarge")
+
+
+async def test_a_watch_without_initial_events_begins_with_the_next_change(watching: Watching) -> None:
+    await watching.put("a")
+    async with watching.events(INITIAL.replace("true", "false", 1)) as events:
+        await watching.put("b")
+        assert await events.next_name() == ("ADDED", "b")
 
 
 @pytest.mark.parametrize(
-    "query", ["resourceVersion=abc", "resourceVersion=-1", "timeoutSeconds=x", "labelSelector=a%20b"]
+    "query", ["resourceVersion=abc", "resourceVersion=-1", "timeoutSeconds=x", "labelSelector=a%20b", "limit=x"]
 )
 async def test_a_malformed_watch_is_refused(watching: Watching, query: str) -> None:
     answer = await watching.client.get(f"{PATH}?watch=true&{query}")
@@ -174,9 +205,52 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(watching: Watching)
 
 async def test_stopping_the_server_ends_watches_properly() -> None:
     store = MemoryStore()
-    app = kube_app(store, core.KINDS, Authenticator(now=lambda: datetime.now(UTC), loopback_is_admin=True))
-    async with httpx.AsyncClient(timeout=30) as client:
+    app = kube_app(store, core.KINDS, Gate(Authenticator(now=lambda: datetime.now(UTC), loopback_is_admin=True)))
+    async with httpx.AsyncClient(timeout=30, verify=NO_AUTHORITIES) as client:
         async with serve(app, host="127.0.0.1", port=0) as serving:
             url = f"http://127.0.0.1:{serving.port}{PATH}?watch=true"
             answer = await client.send(client.build_request("GET", url), stream=True)
         assert [line async for line in answer.aiter_lines()] == []
+
+
+async def test_a_thousand_idle_watchers_hear_nothing_of_what_is_not_theirs_and_all_of_what_is() -> None:
+    store, heard = MemoryStore(), 0
+    watch = Watch(Target(core.SERVICE_ACCOUNT, "v1", "default"), Selection(), Form(), after=None)
+
+    async def receive() -> Message:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    async def send(message: Message) -> None:
+        nonlocal heard
+        heard += bool(message.get("body"))
+
+    async with asyncio.TaskGroup() as watchers:
+        shown = Shown(store)
+        watching = [
+            watchers.create_task(
+                WatchResponse(shown, watch, lambda: datetime.now(UTC))({"type": "http"}, receive, send)
+            )
+            for _ in range(1000)
+        ]
+        while len(store._feed._mailboxes) < len(watching):
+            await asyncio.sleep(0)
+        async with store.transaction() as tx:
+            await tx.create(Resource(Key("", "Service", "", "default", "web")))
+        await asyncio.sleep(0)
+        assert (heard, [box for box in store._feed._mailboxes if box._ready.is_set()]) == (0, [])
+        async with store.transaction() as tx:
+            await tx.create(Resource(Key("", "ServiceAccount", "", "default", "a")))
+        while heard < len(watching):
+            await asyncio.sleep(0)
+        for each in watching:
+            each.cancel()
+    assert heard == len(watching)
+
+
+def test_a_namespace_leaves_the_active_ones_when_it_begins_to_go() -> None:
+    namespace = Resource(Key("", "Namespace", "", "", "shop"), revision=5)
+    active = parse_selection(labels="", fields="status.phase=Active", kind=core.NAMESPACE)
+    going = Change(ChangeType.MODIFIED, replace(namespace, revision=6, deleting=datetime.now(UTC)))
+    told = Selected(active, 5, {namespace.key}).translate(going)
+    assert told is not None
+    assert told.type is ChangeType.DELETED

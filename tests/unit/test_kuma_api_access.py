@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from outrig.api.access.grants import Grants
+from outrig.api.access.rules import Attributes
 from outrig.api.callers import Authenticator
 from outrig.dialects.kuma import KINDS
-from outrig.resources import Resource
+from outrig.resources import Key, Resource
 from outrig.store.protocol import Unavailable
 from outrig.tokens.claims import UserClaims
 from outrig.tokens.keys import USER, ZONE, dataplane_ring
@@ -149,7 +151,16 @@ async def test_tokens_that_mean_nothing_are_not_issued(api: Kuma, what: str, ask
     assert [one["field"] for one in problem["causes"]] == [field]
 
 
+async def test_a_mesh_that_is_not_there_has_no_tokens(api: Kuma) -> None:
+    problem = await api.refused("POST", "/tokens/dataplane", 400, json={"mesh": "defualt", "validFor": "1h"})
+    (wrong,) = problem["causes"]
+    assert wrong["field"] == "mesh"
+    assert wrong["message"] == "mesh \"defualt\" does not exist (did you mean 'default'?) [OUT153]"
+
+
 async def test_a_mesh_without_a_signing_key_has_no_tokens(api: Kuma) -> None:
+    async with api.store.transaction() as tx:
+        await tx.create(Resource(Key("kuma.io", "Mesh", "none", "", "none")))
     problem = await api.refused("POST", "/tokens/dataplane", 400, json={"mesh": "none", "validFor": "1h"})
     assert "signing-key" in problem["detail"]
     await api.refused("POST", "/tokens/other", 404, json={})
@@ -195,4 +206,5 @@ async def test_users_without_a_group_of_administrators_are_viewers() -> None:
     caller = await Authenticator(now=lambda: NOW, verify_user=alice)(
         {"type": "http", "scheme": "https", "headers": [(b"authorization", b"Bearer x")]}
     )
-    assert caller.role == "viewer", "a group that is only like the administrators' makes nobody one"
+    decision = Grants().decide(caller, Attributes("update", "kuma.io", "meshes", name="default"))
+    assert not decision.allowed, "a group that is only like the administrators' makes nobody one"

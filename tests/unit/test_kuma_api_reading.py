@@ -6,15 +6,24 @@ from typing import Any
 
 import pytest
 
-from outrig.dialects.conditions import AGENT_CONNECTED, READY, Condition, with_condition
+from outrig.dialects.conditions import (
+    AGENT_CONNECTED,
+    PARTIALLY_INVALID,
+    PROGRAMMED,
+    READY,
+    Condition,
+    with_condition,
+)
 from outrig.dialects.kuma.insight import (
     Counts,
     with_certificate,
+    with_counts,
     with_subscription,
     with_versions,
     without_subscription,
 )
 from outrig.resources import Key, Owner, Resource
+from outrig.store.protocol import Listing, Query
 from tests.unit.kuma_making import MTLS, NOW, Kuma, dataplane, mesh, permission, serving
 
 PLANES = "/meshes/default/dataplanes"
@@ -128,8 +137,8 @@ async def test_an_overview_shows_connection_counters_and_certificate(api: Kuma) 
         lambda it: with_versions(it, agent="1.0", envoy="1.39.0"),
         lambda it: with_subscription(it, control_plane="cp-1", now=NOW),
         lambda it: with_certificate(it, expires=NOW + timedelta(hours=1), backend="ca", now=NOW),
+        lambda it: with_counts(it, {"cds": Counts(2, 1, 1), "lds": Counts(1, 1, 0)}, now=NOW),
     )
-    api.live.counted[KV_1] = {"cds": Counts(2, 1, 1), "lds": Counts(1, 1, 0)}
     found = await api.read(f"{PLANES}/kv-1/_overview")
     assert (found["type"], found["dataplane"]["networking"]) == ("DataplaneOverview", dataplane()["networking"])
     insight = found["dataplaneInsight"]
@@ -140,11 +149,39 @@ async def test_an_overview_shows_connection_counters_and_certificate(api: Kuma) 
         "responsesSent": "2", "responsesAcknowledged": "1", "responsesRejected": "1",
     }  # fmt: skip
     assert subscription["status"]["total"]["responsesSent"] == "3"
+    assert subscription["status"]["lastUpdateTime"] == "2026-11-22T12:00:00Z"
     assert insight["mTLS"]["issuedBackend"] == "ca"
     assert (await api.read(f"{PLANES}/_overview"))["items"] == [found]
     assert (await api.read("/meshes/default/dataplanes+insights"))["items"] == [found]
     assert await api.read("/meshes/default/dataplanes+insights/kv-1") == found
     assert (await api.read("/dataplanes/_overview"))["items"] == [found]
+
+
+async def test_an_overview_and_the_rules_tell_what_stands_against_the_configuration(api: Kuma) -> None:
+    await several(api, "kv-1")
+    await api.written("/meshes/default", mesh("default", mtls=MTLS), 200)
+    await api.written(f"{PERMISSIONS}/all", permission("all", targetRef={"kind": "Mesh"}, **EVERYBODY))
+    assert "warnings" not in await api.read(f"{PLANES}/kv-1/_overview")
+    absent = "OUT601 Dataplane default/kv-1 networking.outbound[0]: there is no service 'b'; or is there?"
+    elsewhere = "OUT613 MeshTrafficPermission default/kv is for inbound '1', which this workload does not have"
+    doubts = Condition(PARTIALLY_INVALID, True, "ConfigIncomplete", f"{absent}; {elsewhere}")
+    rejects = Condition(PROGRAMMED, False, "ConfigRejected", "Listener 10.0.0.1_80: cannot bind")
+
+    def judged(it: Resource) -> Resource:
+        status = with_condition(with_condition(it.status, doubts, now=NOW), rejects, now=NOW)
+        return Resource(**{**_fields(it), "status": status})
+
+    await noted(api, KV_1, judged)
+    told = (await api.read(f"{PLANES}/kv-1/_overview"))["warnings"]
+    assert told == [absent, elsewhere, "its proxy refuses Listener 10.0.0.1_80: cannot bind"]
+    assert (await api.read(f"{PLANES}/kv-1/_rules"))["rules"][0]["warnings"] == [elsewhere]
+    better = Condition(PARTIALLY_INVALID, False, "ConfigComplete")
+
+    def mended(it: Resource) -> Resource:
+        return Resource(**{**_fields(it), "status": with_condition(it.status, better, now=NOW)})
+
+    await noted(api, KV_1, mended)
+    assert len((await api.read(f"{PLANES}/kv-1/_overview"))["warnings"]) == 1
 
 
 async def test_an_overview_shows_which_inbounds_are_not_ready(api: Kuma) -> None:
@@ -158,6 +195,56 @@ async def test_an_overview_shows_which_inbounds_are_not_ready(api: Kuma) -> None
     inbound = (await api.read(f"{PLANES}/kv-1/_overview"))["dataplane"]["networking"]["inbound"][0]
     assert (inbound["state"], inbound["health"]) == ("NotReady", {"ready": False})
     assert "state" not in (await api.read(f"{PLANES}/kv-1"))["networking"]["inbound"][0], "what was written stays"
+
+
+PROBED = [
+    {"port": 5050, "serviceProbe": {"tcp": {}}, "tags": {"kuma.io/service": "kv"}},
+    {"port": 5051, "tags": {"kuma.io/service": "kv"}},
+]
+NOT_READY = {"state": "NotReady", "health": {"ready": False}}
+
+
+async def probes_told(api: Kuma, *failing: int) -> None:
+    """What an agent reports of the inbounds."""
+    await noted(
+        api, KV_1, lambda it: Resource(**{**_fields(it), "status": {**it.status, "unreadyPorts": list(failing)}})
+    )
+
+
+async def test_a_dataplane_shows_the_inbounds_whose_probe_fails_and_keeps_what_was_written(api: Kuma) -> None:
+    await api.written(f"{PLANES}/kv-1", dataplane(inbound=PROBED))
+    probing = await api.read(f"{PLANES}/kv-1")
+    assert probing["networking"]["inbound"] == [{**PROBED[0], **NOT_READY}, PROBED[1]], "nobody has probed it yet"
+    await probes_told(api)
+    assert (await api.read(f"{PLANES}/kv-1"))["networking"]["inbound"] == PROBED
+    await probes_told(api, 5050)
+    assert (await api.read(PLANES))["items"] == [await api.read(f"{PLANES}/kv-1")] == [probing]
+    stored = await api.store.get(KV_1)
+    assert stored
+    assert stored.body["networking"]["inbound"] == PROBED
+
+
+async def test_what_was_shown_of_a_probe_can_be_written_back_whatever_it_says_by_then(api: Kuma) -> None:
+    await api.written(f"{PLANES}/kv-1", dataplane(inbound=PROBED))
+    await probes_told(api, 5050)
+    shown, revision = await api.read(f"{PLANES}/kv-1"), await api.store.revision()
+    assert await api.written(f"{PLANES}/kv-1", shown, 200) == {}
+    assert await api.store.revision() == revision
+    await probes_told(api)
+    revision = await api.store.revision()
+    answer = await api.written(f"{PLANES}/kv-1", shown, 200)
+    (warning,) = answer["warnings"]
+    assert warning.startswith("networking.inbound[0].state: is not what its serviceProbe says, and has no effect")
+    assert await api.store.revision() == revision
+    assert (await api.read(f"{PLANES}/kv-1"))["networking"]["inbound"] == PROBED
+
+
+@pytest.mark.parametrize("state", [{"state": "NotReady"}, {"health": {"ready": False}}])
+async def test_an_inbound_without_a_probe_is_as_its_author_says(api: Kuma, state: dict[str, Any]) -> None:
+    inbound = [PROBED[0], {**PROBED[1], **state}]
+    await api.written(f"{PLANES}/kv-1", dataplane(inbound=inbound))
+    await probes_told(api)
+    assert (await api.read(f"{PLANES}/kv-1"))["networking"]["inbound"] == inbound
 
 
 def _fields(resource: Resource) -> dict[str, Any]:
@@ -184,6 +271,25 @@ async def test_counts_tell_how_dataplanes_stand(api: Kuma) -> None:
     everywhere = await api.read("/global-insight")
     assert everywhere["resources"]["Dataplane"] == {"total": 3}
     assert everywhere["dataplanes"]["standard"]["online"] == 1
+
+
+@pytest.mark.parametrize("path", ["/mesh-insights", "/meshes/_overview"])
+async def test_only_meshes_that_are_shown_are_counted(api: Kuma, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    for name in ("a", "b", "c"):
+        await api.written(f"/meshes/{name}", mesh(name))
+    counted: set[str] = set()
+    really = api.store.list
+
+    async def list_(query: Query) -> Listing:
+        counted.add(query.mesh or "")
+        return await really(query)
+
+    monkeypatch.setattr(api.store, "list", list_)
+    page = await api.read(path, size=1)
+    assert ([one["name"] for one in page["items"]], page["total"], counted - {""}) == (["a"], 4, {"a"})
+    counted.clear()
+    page = await api.read(page["next"])
+    assert ([one["name"] for one in page["items"]], counted - {""}) == (["b"], {"b"})
 
 
 async def test_zones_have_overviews(api: Kuma) -> None:
@@ -248,6 +354,13 @@ async def test_a_configuration_is_what_the_proxy_is_given(api: Kuma) -> None:
     await api.refused("GET", f"{PLANES}/kv-1/_config", 404)
     api.live.configs[KV_1] = {"type.googleapis.com/envoy.config.listener.v3.Listener": {"in": {"name": "in"}}}
     assert (await api.read(f"{PLANES}/kv-1/_config"))["xds"] == api.live.configs[KV_1]
+    (dumped,) = (await api.read(f"{PLANES}/kv-1/xds"))["configs"]
+    assert dumped["dynamic_listeners"][0]["active_state"]["listener"]["name"] == "in"
+    for view in ("_layout", "_inbounds/kri_dp/_policies"):
+        problem = await api.refused("GET", f"{PLANES}/kv-1/{view}", 404)
+        assert f"{view} is not supported yet" in problem["detail"]
+    for view in ("stats", "clusters"):
+        assert "is not asked for yet" in (await api.refused("GET", f"{PLANES}/kv-1/{view}", 404))["detail"]
 
 
 async def task(api: Kuma, name: str = "ratings-1", *, registered: bool = True) -> Key:

@@ -1,6 +1,7 @@
 """Kuma's API: resources are written, read, listed and deleted as its clients expect, or refused and nothing changes."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -39,7 +40,8 @@ async def test_a_dataplane_is_created_read_replaced_and_deleted(api: Kuma) -> No
     gone = await api.delete(f"{PLANES}/kv-1")
     assert (gone.status_code, gone.json()) == (200, {})
     assert (await api.refused("GET", f"{PLANES}/kv-1", 404))["title"] == "Could not retrieve a resource"
-    assert (await api.refused("DELETE", f"{PLANES}/kv-1", 404))["detail"] == "Not found"
+    gone = await api.refused("DELETE", f"{PLANES}/kv-1", 404)
+    assert gone["detail"] == 'Not found: there is no Dataplane "kv-1" in mesh "default"'
 
 
 async def test_what_was_read_can_be_written_back_and_changes_nothing(api: Kuma) -> None:
@@ -85,7 +87,29 @@ async def test_every_problem_of_a_document_is_named_at_once(api: Kuma) -> None:
     said = await api.wrong_fields(f"{PLANES}/kv-1", document)
     assert said["networking.adress"] == "unknown field (did you mean 'address'?)"
     assert "networking.inbound[0].prot" in said
-    assert "labels" in said
+    assert 'labels["a b"]' in said
+
+
+async def test_a_mesh_that_is_not_there_hides_nothing_and_is_not_hidden(api: Kuma) -> None:
+    wrong = await api.wrong_fields("/meshes/none/dataplanes/kv-1", dataplane(mesh="none", inbound=[], outbond=[]))
+    assert set(wrong) == {"mesh", "networking.inbound", "networking.outbond"}
+
+
+async def test_a_bad_name_hides_nothing_of_what_is_below_it(api: Kuma) -> None:
+    document = {**dataplane("Kv", inbound=[{"port": 99999, "prot": "x", "tags": {"a": "b"}}]), "labels": {"a": "b c"}}
+    assert set(await api.wrong_fields(f"{PLANES}/Kv", document)) == {
+        "name",
+        "labels.a",
+        "networking.inbound[0].prot",
+        "networking.inbound[0].port",
+        'networking.inbound[0].tags["kuma.io/service"]',
+    }
+
+
+async def test_an_overlong_name_of_a_mesh_is_told_the_limit_and_why(api: Kuma) -> None:
+    said = await api.wrong_fields(f"/meshes/{'a' * 64}", mesh("a" * 64))
+    why = "the label kuma.io/mesh has it as its value, which is no longer"
+    assert said == {"name": f"must have at most 63 characters, and has 64 ({why}) [OUT314]"}
 
 
 async def test_what_a_kind_refuses_is_refused_with_its_place(api: Kuma) -> None:
@@ -130,6 +154,7 @@ async def test_a_mesh_whose_authority_is_refused_is_not_written(api: Kuma) -> No
     provided = {"enabledBackend": "ours", "backends": [{"name": "ours", "type": "provided", "conf": conf}]}
     said = await api.wrong_fields("/meshes/default", mesh("default", mtls=provided))
     assert "there is no Secret 'ca-cert'" in said["mtls.backends[0].conf.cert.secret"]
+    assert "there is no Secret 'ca-key'" in said["mtls.backends[0].conf.key.secret"]
 
 
 async def test_a_mesh_that_was_written_has_an_authority_and_can_issue_tokens(api: Kuma) -> None:
@@ -172,6 +197,26 @@ async def test_secrets_keep_their_mesh_up_to_date(api: Kuma) -> None:
     assert api.kept.meshes[-1][1] is not None, "the mesh is there still"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/meshes/default/secrets/dataplane-token-signing-key-default-7",
+        "/global-secrets/zone-token-signing-key-7",
+        "/global-secrets/user-token-signing-key",
+    ],
+)
+async def test_what_is_named_as_a_signing_key_must_be_one(api: Kuma, path: str) -> None:
+    scope = {"type": "Secret", "mesh": "default"} if "meshes" in path else {"type": "GlobalSecret"}
+    document = {**scope, "name": path.rpartition("/")[2], "data": base64.b64encode(b"top secret").decode()}
+    problem = await api.refused("PUT", path, 400, json=document)
+    (wrong,) = problem["causes"]
+    assert wrong["field"] == "data"
+    assert wrong["message"].startswith("is no private key in PEM")
+    assert wrong["message"].endswith("[OUT152]")
+    assert "top secret" not in str(problem)
+    assert await api.store.get(Key("kuma.io", scope["type"], scope.get("mesh", ""), "", document["name"])) is None
+
+
 async def test_a_secret_that_is_no_base64_is_not_repeated(api: Kuma) -> None:
     document = {"type": "Secret", "mesh": "default", "name": "ca", "data": "my-password!"}
     problem = await api.refused("PUT", f"{SECRETS}/ca", 400, json=document)
@@ -191,7 +236,17 @@ async def test_global_kinds_are_in_no_mesh(api: Kuma) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/meshes/default/meshservices/kv", "/meshes/default/meshtimeouts/t", "/meshes/default/retries/r"]
+    "path",
+    [
+        "/meshes/default/meshservices/kv",
+        "/meshes/default/meshtimeouts/t",
+        "/meshes/default/retries/r",
+        "/meshes/default/meshopas/o",
+        "/meshes/default/meshglobalratelimits/g",
+        "/access-roles/a",
+        "/accessrolebindings/b",
+        "/access-audits/c",
+    ],
 )
 async def test_kinds_of_later_say_so(api: Kuma, path: str) -> None:
     problem = await api.refused("PUT", path, 405, json={})
@@ -266,6 +321,8 @@ async def test_methods_that_there_are_not_are_refused(api: Kuma) -> None:
 async def test_paths_that_lead_nowhere_are_not_found(api: Kuma) -> None:
     for path in ("/meshes/default/things", "/meshes//dataplanes", f"{PLANES}/kv-1/_nothing", f"{PLANES}/_rules"):
         assert (await api.get(path)).status_code == 404, path
+    for path, why in (("/gui/", "there is no GUI"), ("/versions", "gone from Kuma"), ("/_kri/kri_m____a_", "by KRI")):
+        assert why in (await api.refused("GET", path, 404))["detail"]
     status = (await api.get("/nothing-at-all")).json()
     assert status["kind"] == "Status", "paths that are not Kuma's stay kubectl's"
 

@@ -98,7 +98,7 @@ def test_each_proxy_of_a_user_has_a_directory_of_its_own_and_finds_it_again() ->
         ((), {}, "KUMA_DATAPLANE_RUNTIME_RESOURCE: not set"),
         (("--name", "a"), {"KUMA_CONTROL_PLANE_CA_CERT": ""}, "KUMA_CONTROL_PLANE_CA_CERT: not set"),
         (("--name", "a", "--ca-cert-file", "/no"), {"KUMA_CONTROL_PLANE_CA_CERT": ""}, "/no: cannot be read"),
-        (("--name", "a"), {"KUMA_CONTROL_PLANE_CA_CERT": "/ca.pem"}, "expected the PEM text"),
+        (("--name", "a"), {"KUMA_CONTROL_PLANE_CA_CERT": "/ca.pem"}, "there is --ca-cert-file FILE"),
         (("--name", "a", "--cp-address", "http://cp:5678"), {}, "never travels without TLS"),
         (("--name", "a"), {"KUMA_CONTROL_PLANE_URL": "cp:5678"}, "KUMA_CONTROL_PLANE_URL: expected https://HOST:PORT"),
         (("--name", "a", "--cp-address", "https://cp:x"), {}, "--cp-address: expected https://HOST:PORT"),
@@ -139,6 +139,7 @@ def test_each_proxy_of_a_user_has_a_directory_of_its_own_and_finds_it_again() ->
             r"--dataplane-tokn: unknown flag \(did you mean '--dataplane-tok",
         ),
         (("--name", "a", "--nam"), {}, "--nam: unknown flag"),
+        (("--name", "a", "--dataplane-vr", "a=b"), {}, "did you mean '--dataplane-var'"),
         (("--name",), {}, "kuma-dp run: argument --name: expected one argument"),
     ],
 )

@@ -50,6 +50,12 @@ def test_the_other_words_of_the_program() -> None:
     assert "kuma-dp run" in python(ALIASES.format("kuma_dp"), "--help").stdout
     assert python(ALIASES.format("kuma_dp"), "sprint").returncode == 2
     assert "migrate" in python(ALIASES.format("kuma_cp"), "--help").stdout
+    shown = python(ALIASES.format("kuma_cp"), "run", "--help").stdout
+    assert "Usage: kuma-cp run [OPTIONS]" in shown
+    assert "--config-file" in shown
+    done = python(ALIASES.format("kuma_cp"), "migrate", "up", "--log-level", "info")
+    assert (done.returncode, "nothing to do" in done.stdout) == (0, True)
+    assert 'event="option not used" name=--log-level' in done.stderr
 
 
 def test_a_template_costs_memory_only_where_there_is_one() -> None:
@@ -79,7 +85,8 @@ sys.exit(main())
 def test_an_installation_with_the_agent_alone_says_what_to_install(module: str, extra: str) -> None:
     done = python(MISSING.format({module}, ["local", "up"]))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"outrig: {module} is not installed, only the agent is: pip install 'outrig[{extra}]'\n"
+    hint = f"pip install '.[{extra}]' in the directory of its source"
+    assert done.stderr == f"outrig: {module} is not installed, only the agent is: {hint}\n"
 
 
 def test_a_fault_of_ours_is_not_taken_for_a_missing_package() -> None:

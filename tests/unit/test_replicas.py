@@ -11,13 +11,14 @@ from outrig.control.reaper import Graces, Reaper
 from outrig.control.verdicts import Verdicts
 from outrig.dialects.conditions import AGENT_CONNECTED, PROGRAMMED, READY, condition_of
 from outrig.dialects.onboarding.connection import agent_at, proxy_at, with_agent, with_proxy
+from outrig.resources import Key
 from outrig.store.memory import MemoryStore
 from outrig.store.protocol import ChangeType, Query, Unavailable
 from outrig.store.protocol import Replica as Sign
 from outrig.wire.stream import Bye, Rejoin, Report, Welcome, Withdrawn
 from outrig.xds.session import Session
 from tests.unit.control_making import BOUND, LONG, SOON, delete, register, running, wait_condition, wait_resource
-from tests.unit.hub_making import reader
+from tests.unit.hub_making import put, reader, service
 from tests.unit.replica_making import PATIENT, QUICK, Agent, start, turns, two_planes, until
 
 ENTRY = entry_key("shop", "web")
@@ -198,13 +199,31 @@ async def test_a_drain_does_not_wait_for_a_replica_that_is_dead(store: MemorySto
         assert a.replicas.others == frozenset()
 
 
+async def test_an_authority_is_trusted_once_the_proxies_of_all_replicas_have_accepted_it(store: MemoryStore) -> None:
+    await put(store, service("web", 1, "*"))
+    async with two_planes(store, away=0.0) as planes:
+        a, b = planes
+        with reader(a.hub, "shop/1", "web") as near, reader(b.hub, "shop/2", "web") as far:
+            revision = await put(store, service("web", 2, "*"))
+            waits = [asyncio.create_task(one.withdrawals.wait_trusted(revision, bound=BOUND)) for one in planes]
+            async with running(near.keep_reading()):
+                said = Key("outrig.internal", "Replica", "", "", "a")
+                await wait_resource(
+                    store, said, lambda one: one is not None and one.body == {"acknowledged": [revision]}
+                )
+                assert not any(wait.done() for wait in waits)
+                async with running(far.keep_reading()):
+                    assert await asyncio.gather(*waits) == [True, True]
+            assert not await a.withdrawals.wait_trusted(await put(store, service("web", 3, "*")), bound=0.01)
+
+
 async def test_a_replica_that_is_alone_acknowledges_nothing(store: MemoryStore) -> None:
     session = await register_called(store, "*")
     plane = await start(store, "a", away=0.0)
     agent = await plane.agent(session)
     before = await store.revision()
     await agent.open.report(Report("draining"))
-    assert await store.revision() == before + 2  # registration and entry
+    assert await store.revision() == before + 3  # registration, entry, and the Event that says so
     await plane.stop()
 
 
@@ -314,7 +333,8 @@ async def test_a_stream_that_is_opened_anew_costs_no_change_and_elsewhere_one(st
     """The older stream ends first, as agents do it."""
     session = await register(store)
     async with two_planes(store, replace(PATIENT, noticed=LONG)) as (a, b):
-        for plane, changes in ((a, 4), (a, 0), (b, 1), (b, 0)):  # at first: connected, and ready, on both resources
+        # At first: connected, and ready, on both resources, and the Event that says it is ready.
+        for plane, changes in ((a, 5), (a, 0), (b, 1), (b, 0)):
             before = await store.revision()
             agent = await plane.agent(session)
             await agent.open.report(Report("ready"))

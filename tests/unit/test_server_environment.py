@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from outrig.server.environment import ELSEWHERE, unused, warn_of_unused
+from outrig.kit.spelling import slips
+from outrig.server.environment import ELSEWHERE, check_mode, check_names, unused, warn_of_unused
 from outrig.server.foreign import HONOURED, IGNORED
-from outrig.server.settings import PREFIX, Settings
+from outrig.server.settings import PREFIX, BadSetting, Settings
 
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = (
@@ -80,6 +81,19 @@ def test_every_variable_of_the_public_example_for_ecs_means_something_or_is_expl
     assert "no such setting" not in explained.get(variable, "")
 
 
+@pytest.mark.parametrize("mode", ["global", "Zone", "federated"])
+def test_a_mode_that_this_control_plane_cannot_have_is_refused(mode: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        check_mode({"KUMA_MODE": mode}, {})
+    assert str(refused.value).startswith(f"OUT001 environment: KUMA_MODE: {mode!r} is not supported yet")
+    assert "set KUMA_MODE=zone or leave it out" in refused.value.hint
+
+
+@pytest.mark.parametrize("environment", [{}, {"KUMA_MODE": ""}, {"KUMA_MODE": "zone"}, {"KUMA_MODE": "standalone"}])
+def test_a_zone_of_its_own_is_what_this_control_plane_is(environment: dict[str, str]) -> None:
+    check_mode(environment, {})
+
+
 def test_the_documentation_lists_what_is_honoured_and_what_is_not() -> None:
     page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
     rows = [line.split("|") for line in page.splitlines() if line.startswith(("| `KUMA_", "| `KMESH_"))]
@@ -98,3 +112,38 @@ def test_every_variable_that_outrig_reads_is_known() -> None:
 
 def test_a_variable_of_another_part_is_no_setting() -> None:
     assert not {name.removeprefix(PREFIX).lower() for name in ELSEWHERE} & set(Settings.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("KUMA_DP_SERVER_AUTHN_DP_PROXY_TPYE", "KUMA_DP_SERVER_AUTHN_DP_PROXY_TYPE"),
+        ("KUMA_DP_SERVER_AUTH_ZONE_PROXY_TYPE", "KUMA_DP_SERVER_AUTHN_ZONE_PROXY_TYPE"),
+        ("KMESH_AWSIAM_AUTHORIZEDACCOUNTID", "KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS"),
+        ("KMESH_AWSIAM_AUTHORIZED_ACCOUNT_IDS", "KMESH_AWSIAM_AUTHORIZEDACCOUNTIDS"),
+        ("KUMA_API_SERVER_AUTHN_LOCALHOST_IS_ADMN", "KUMA_API_SERVER_AUTHN_LOCALHOST_IS_ADMIN"),
+        ("OUTRIG_DP_AUTN", "OUTRIG_DP_AUTHN"),
+        ("OUTRIG_AWS_ACCOUNT", "OUTRIG_AWS_ACCOUNTS"),
+    ],
+)
+def test_a_misspelt_name_never_leaves_who_is_let_in_as_nobody_meant_it(name: str, meant: str) -> None:
+    with pytest.raises(BadSetting) as refused:
+        check_names({name: "aws-iam", "PATH": "/bin"})
+    assert str(refused.value).startswith(f"OUT001 environment: {name}: is no setting")
+    assert f"did you mean {meant}?" in refused.value.hint
+
+
+def test_names_that_mean_something_or_are_explained_are_not_taken_for_misspelt_ones() -> None:
+    check_names({*HONOURED, *IGNORED, *SAMPLE, *ELSEWHERE, "KUMA_STORE_POSTGRES_PASSWRD", "AUTHN"})
+    explained = dict(unused(dict.fromkeys(IGNORED, "")))
+    assert not [name for name, why in explained.items() if "did you mean" in why]
+    assert dict(unused({"KUMA_STORE_POSTGRES_PASSWRD": ""})) == {
+        "KUMA_STORE_POSTGRES_PASSWRD": "did you mean KUMA_STORE_POSTGRES_PASSWORD?"
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"), [("", "ab", 2), ("tpye", "type", 1), ("kitten", "sitting", 3), ("same", "same", 0)]
+)
+def test_slips_of_a_hand_are_counted(one: str, other: str, apart: int) -> None:
+    assert slips(one, other) == slips(other, one) == apart

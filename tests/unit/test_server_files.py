@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,19 +14,24 @@ import yaml
 from starlette.applications import Starlette
 
 from outrig.admission.meshes import Meshes
+from outrig.api.access.gate import Gate
 from outrig.api.kube.app import kube_app
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.ca.meshes import TrustDomainChanged, find_authority
 from outrig.ca.settings import CaSettings
 from outrig.dialects.kuma.mesh import mesh_key
-from outrig.server.callers import authenticator
+from outrig.resources import Resource
+from outrig.server.admin_token import keep_shared_token
+from outrig.server.callers import authenticator, user_verifier
 from outrig.server.files import ADMIN_LIFETIME, BadDataDir, DataDir, api_url, kubeconfig, read_given, server_hosts
 from outrig.server.first_start import Defaults, write_defaults
 from outrig.server.kinds import KINDS
 from outrig.server.ports import Apps, ports_of
 from outrig.server.settings import Settings
 from outrig.store.memory import MemoryStore
-from outrig.tokens.keys import secret_text
+from outrig.store.protocol import Query
+from outrig.tokens.keys import USER, secret_body, secret_text
+from outrig.tokens.settings import TokenSettings
 from outrig.tokens.tokens import ADMIN_TOKEN, Tokens
 
 NOW = datetime.now(UTC)
@@ -155,22 +161,62 @@ async def allowed(app: Starlette, token: str) -> int:
 async def test_the_administrators_token_is_made_once_and_is_a_bearer_token(data: DataDir) -> None:
     store = MemoryStore()
     await write_defaults(store, DEFAULTS, NOW)
-    app = kube_app(store, KINDS, authenticator(Settings(), data))
+    app = kube_app(store, KINDS, Gate(authenticator(Settings(), data)))
     token = data.read_admin_token()
     assert len(token) >= 32
     assert mode(data.admin_token) == 0o600
     assert await allowed(app, token) == 200
     assert await allowed(app, token[:-1]) == 401
-    again = kube_app(store, KINDS, authenticator(Settings(), data))
+    again = kube_app(store, KINDS, Gate(authenticator(Settings(), data)))
     assert data.read_admin_token() == token
     assert await allowed(again, token) == 200
 
 
 async def test_an_empty_token_file_opens_nothing(data: DataDir) -> None:
     data.admin_token.write_text("\n")
-    app = kube_app(MemoryStore(), KINDS, authenticator(Settings(), data))
+    app = kube_app(MemoryStore(), KINDS, Gate(authenticator(Settings(), data)))
     assert await allowed(app, "") == 401
     assert data.read_admin_token() != ""
+
+
+def claims(token: str) -> dict[str, str]:
+    part = token.split(".")[1]
+    found: dict[str, str] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return found
+
+
+async def test_the_token_of_a_replica_is_good_on_all_until_it_is_revoked_and_kept_while_it_is_good(
+    data: DataDir, tmp_path: Path
+) -> None:
+    store, tokens, other = MemoryStore(), Tokens(), DataDir(tmp_path / "other")
+    other.prepare()
+    await write_defaults(store, DEFAULTS, NOW)
+    apps = []
+    for place in (data, other):
+        assert await keep_shared_token(place, store, tokens, now=NOW)
+        caller = authenticator(Settings(), place, user_verifier(store, tokens), shared_token=True)
+        apps.append(kube_app(store, KINDS, Gate(caller)))
+    token = data.read_admin_token()
+    assert [await allowed(app, token) for app in apps] == [200, 200]
+    assert token not in str(await store.list(Query()))
+    assert await keep_shared_token(data, store, tokens, now=NOW + ADMIN_LIFETIME / 2)
+    assert data.read_admin_token() == token
+    async with store.transaction() as tx:
+        await tx.create(Resource(USER.revocations[0], body=secret_body(claims(token)["jti"])))
+    assert [await allowed(app, token) for app in apps] == [401, 401]
+    assert await keep_shared_token(data, store, tokens, now=NOW)
+    assert await allowed(apps[1], data.read_admin_token()) == 200
+
+
+async def test_a_replica_that_issues_no_user_tokens_has_a_token_of_its_own(data: DataDir) -> None:
+    store = MemoryStore()
+    await write_defaults(store, DEFAULTS, NOW)
+    assert await keep_shared_token(data, store, Tokens(), now=NOW - 2 * ADMIN_LIFETIME)
+    expired, off = data.read_admin_token(), Tokens(TokenSettings(not_issued=frozenset({"user"})))
+    assert not await keep_shared_token(data, store, off, now=NOW)
+    app = kube_app(store, KINDS, Gate(authenticator(Settings(), data, user_verifier(store, off))))
+    assert await allowed(app, expired) == 401
+    assert await allowed(app, data.read_admin_token()) == 200
 
 
 def test_a_token_file_that_is_no_text_is_named(data: DataDir) -> None:

@@ -101,6 +101,13 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(tmp_path: Path) -> None
         load(tmp_path, agent_port="1")
 
 
+@pytest.mark.parametrize(("text", "kind"), [("[1]", "a list"), ("{a: 1}", "an object")])
+def test_a_file_gives_one_value_where_one_is_expected(tmp_path: Path, text: str, kind: str) -> None:
+    with pytest.raises(BadSetting, match=f"xds_port: is {kind}"):
+        load(tmp_path, file=f"xds_port: {text}")
+    assert load(tmp_path, file="aws_regions: [eu-west-1]").aws_regions == ("eu-west-1",)
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", "\x00"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadSetting):
@@ -198,8 +205,9 @@ def test_texts_of_kumas_become_ours(tmp_path: Path, variable: str, text: str, se
     ],
 )
 def test_a_value_of_kumas_that_cannot_be_is_refused_with_its_variable(tmp_path: Path, variable: str, text: str) -> None:
-    with pytest.raises(BadSetting, match=f"environment: {variable}: '{text}'"):
+    with pytest.raises(BadSetting, match=f"environment: {variable}: '{text}'") as refused:
         load(tmp_path, environment={variable: text})
+    assert ("`memory` or `postgres`" in str(refused.value)) is (variable == "KUMA_STORE_TYPE")
 
 
 @pytest.mark.parametrize("authn", ["dp_authn", "zone_authn"])
@@ -218,9 +226,11 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
 
 
 def test_a_certificate_comes_with_its_key(tmp_path: Path) -> None:
-    for name in ("tls_cert_file", "tls_key_file"):
-        with pytest.raises(BadSetting, match="both or neither"):
-            load(tmp_path, **{name: "/x.pem"})
+    for given, missing in (("TLS_CERT_FILE", "TLS_KEY_FILE"), ("TLS_KEY_FILE", "TLS_CERT_FILE")):
+        with pytest.raises(BadSetting, match=f"set KUMA_GENERAL_{missing} or OUTRIG_{missing} too"):
+            load(tmp_path, **{given.lower(): "/x.pem"})
+        with pytest.raises(BadSetting, match=f"environment: KUMA_GENERAL_{given}: is set without {missing}"):
+            load(tmp_path, environment={f"KUMA_GENERAL_{given}": "/x.pem"})
 
 
 PEM = public_key(new_signing_key())

@@ -75,6 +75,20 @@ async def test_the_highest_serial_signs_and_a_key_without_one_is_the_lowest() ->
     assert kids == ["0", "9", "10", "10"]
 
 
+async def test_a_key_that_cannot_be_used_is_passed_over_and_said(
+    store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with store.transaction() as tx:
+        await tx.create(Resource(ZONE.key_of(9), body=secret_body("junk")))
+        token = await Tokens().issue_zone(tx, ZoneClaims("east"), now=NOW, lifetime=HOUR)
+        assert kid_of(token) == "1"
+        await Tokens().verify_zone(tx, token, now=NOW)
+        assert "zone-token-signing-key-9: cannot be used: is no private key in PEM" in caplog.text
+        await tx.delete(ZONE.key_of(1))
+        with pytest.raises(SigningKeyRefused, match=r"zone-token-signing-key-9: cannot be used.*replace it"):
+            await Tokens().issue_zone(tx, ZoneClaims("east"), now=NOW, lifetime=HOUR)
+
+
 async def test_a_first_key_is_made_once(store: MemoryStore) -> None:
     before = await store.get(ZONE.key_of(1))
     async with store.transaction() as tx:

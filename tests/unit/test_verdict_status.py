@@ -7,8 +7,8 @@ import pytest
 
 from outrig.control.proxies import entry_key, registration_key
 from outrig.control.status import change_workload
-from outrig.control.verdicts import PARTIALLY_INVALID, Verdicts
-from outrig.dialects.conditions import PROGRAMMED, Condition, condition_of
+from outrig.control.verdicts import Verdicts
+from outrig.dialects.conditions import PARTIALLY_INVALID, PROGRAMMED, Condition, condition_of
 from outrig.errors import Finding
 from outrig.resources import Key, Resource
 from outrig.snapshot import LISTENER, ProxyId

@@ -18,8 +18,8 @@ from outrig.why import (
     explain,
     parse_call,
 )
-from tests.mesh_making import NOON, demand, group, make, service, sidecar, task, world_of
-from tests.truth_table import policy, source
+from tests.mesh_making import NOON, dataplane, demand, document, group, make, mesh, service, sidecar, task, world_of
+from tests.truth_table import permission, policy, source
 
 MESH = (
     *(made for name in ("web", "app") for made in (group(name), service(name), sidecar(name, app=name))),
@@ -35,6 +35,17 @@ def told(target: str, *resources: Resource, refused: str = "") -> Explanation:
     observed = Observed(refused=(Refusal(EXTENSION, refused, "no such field"),)) if refused else Observed()
     known = Known(mesh, mesh.workloads, {WorkloadId("shop/app-1"): observed})
     return explain(Question(workload, parse_call(target)), known)
+
+
+def refused(*permissions: Resource) -> tuple[str, ...]:
+    """What is said of permissions that look as if they allowed Dataplane `demo` to call `kv`, and do not."""
+    demo = dataplane("demo", "10.0.1.1", inbound={"demo": 8080}, outbound={"kv": 6379})
+    kv = dataplane("kv", "10.0.1.2", inbound={"kv": 6379})
+    found = world_of(mesh(), demo, kv, *permissions).mesh_of(kv.key)
+    question = Question(found.workloads[WorkloadId("dataplane/default/demo")], parse_call("http://127.0.0.1:6379"))
+    answer = explain(question, Known(found, found.workloads))
+    assert answer.ending is Ending.FORBIDDEN
+    return receiver(answer).notes[2:]
 
 
 def receiver(answer: Explanation) -> Step:
@@ -100,3 +111,49 @@ def test_a_proxy_that_refused_its_newest_permissions_is_doubted() -> None:
     step = receiver(told("http://app:9080/", policy("no", "DENY", {}), refused="inbound|9080|http|deny"))
     assert step.verdict is Verdict.DOUBTFUL
     assert step.notes[-1] == "its proxy refused its newest permissions and keeps older ones: no such field"
+
+
+ALL = {"kind": "Mesh"}
+DEMO = {"kind": "MeshService", "name": "demo"}
+
+
+def test_permissions_that_nearly_allow_a_refused_call_are_named() -> None:
+    named = "MeshTrafficPermission default/p"
+    would = f"{named} would allow it, but is"
+    target = {"kind": "MeshService", "name": "kvv"}
+    assert refused(permission("p", "Allow", of=DEMO, to=target)) == (
+        f"{would} for kuma.io/service=kvv, which nobody has now; here it is kv",
+    )
+    target = {"kind": "MeshServiceSubset", "name": "kv", "tags": {"version": "v1"}}
+    assert refused(permission("p", "Allow", of=DEMO, to=target)) == (f"{would} for version=v1, which nobody has now",)
+    target = {"kind": "Dataplane", "name": "kv", "sectionName": "1"}
+    assert refused(permission("p", "Allow", of=ALL, to=target)) == (f"{would} for inbound '1', and this is '6379'",)
+    target = {"kind": "Dataplane", "name": "vk", "sectionName": "1"}
+    assert refused(permission("p", "Allow", of=ALL, to=target)) == (
+        f"{would} for dataplane=vk, which nobody has now; here it is kv",
+    )
+    shadow = replace(permission("p", "Allow", of=ALL), labels={"kuma.io/effect": "shadow"})
+    assert refused(shadow) == (f"{would} a dry run",)
+    misspelt = permission("p", "Allow", of={"kind": "MeshService", "name": "dmo"})
+    assert refused(misspelt) == (f"{named} allows spiffe://default/dmo, which nobody is now",)
+    subset = permission("p", "Allow", of={"kind": "MeshSubset", "tags": {"app": "nonesuch"}})
+    assert refused(subset) == (f"{named} allows kuma://app/nonesuch, which nobody is now",)
+    identity = [{"default": {"allow": [{"spiffeID": {"type": "Exact", "value": "spiffe://defualt/demo"}}]}}]
+    written = {"type": "MeshTrafficPermission", "mesh": "default", "name": "p", "spec": {"rules": identity}}
+    assert refused(document(written)) == (f"{named} allows spiffe://defualt/demo, which nobody is now",)
+
+
+def test_permissions_that_have_nothing_to_do_with_a_refused_call_are_not() -> None:
+    others = permission("kv", "Allow", of={"kind": "MeshService", "name": "kv"})
+    elsewhere = permission("demo", "Allow", of=DEMO, to={"kind": "MeshService", "name": "demo"})
+    denying = permission("no", "Deny", of=ALL, to={"kind": "MeshService", "name": "kvv"})
+    another = permission("later", "Allow", of=ALL, to={"kind": "MeshService", "name": "payments"})
+    assert refused(others, elsewhere, denying, another) == ()
+
+
+def test_of_many_near_misses_the_nearest_are_named() -> None:
+    far = [permission(f"a{n}", "Allow", of=DEMO, to={"kind": "MeshService", "name": f"k{n}"}) for n in range(5)]
+    near = permission("z", "Allow", of=DEMO, to={"kind": "MeshService", "name": "kvv"})
+    said = refused(*far, near)
+    assert len(said) == 3
+    assert said[0].startswith("MeshTrafficPermission default/z ")

@@ -61,7 +61,13 @@ async def test_a_namespace_narrows_what_a_name_means(api: Asking) -> None:
     assert (await api.why(*GOOD, "-n", "bookinfo")).code == 0
     said = await api.why(*GOOD, "-n", "billing")
     assert (said.code, said.out) == (2, "")
-    assert said.err.startswith("OUT901 namespace 'billing': has no workload now (known: bookinfo)")
+    assert said.err.startswith("OUT901 namespace or mesh 'billing': has no workload now (known: bookinfo)")
+
+
+async def test_the_help_speaks_of_both_dialects(tmp_path: Path) -> None:
+    said = (await command("why", "--help", kubeconfig=tmp_path / "none")).out
+    for word in ("Dataplane (mesh/name)", "WorkloadEntry", "http://127.0.0.1:PORT/PATH"):
+        assert word in said
 
 
 async def test_a_viewer_may_ask_and_others_may_not(api: Asking) -> None:
@@ -69,6 +75,14 @@ async def test_a_viewer_may_ask_and_others_may_not(api: Asking) -> None:
     said = await api.why(*GOOD, group="others")
     assert (said.code, said.out) == (2, "")
     assert 'User "somebody" cannot get path "/outrig/v1/why"' in said.err
+
+
+async def test_an_address_serves_in_place_of_a_kubeconfig(api: Asking) -> None:
+    root = api.home / "root.pem"
+    root.write_text(api.authorities.control.pem)
+    at = ("--address", api.server, "--ca-cert-file", str(root))
+    said = await command("why", *GOOD, *at, kubeconfig=api.home / "none")
+    assert 'User "system:anonymous" cannot get path "/outrig/v1/why"' in said.err
 
 
 async def test_json_says_the_same(api: Asking) -> None:

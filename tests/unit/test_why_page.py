@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.why_making import Asking, Said, asking
-from tests.unit.why_mesh import bookinfo
+from tests.unit.why_mesh import bookinfo, counter
 
 PAGE = Path(__file__).parents[2] / "docs" / "why.md"
 EXAMPLE = re.compile(r"```console\n\$ outrig (why .*)\n((?:.*\n)*?)```\n")
@@ -20,7 +20,7 @@ WIDTH = 100
 @pytest.mark.slow
 async def test_every_example_of_the_page_is_answered_as_shown(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     shown = PAGE.read_text(encoding="utf-8")
-    async with asking(tmp_path, *bookinfo()) as api:
+    async with asking(tmp_path, *bookinfo(), *counter()) as api:
         answers = {command: await answered(api, command) for command, _ in EXAMPLE.findall(shown)}
     assert len(answers) > 15
     told = EXAMPLE.sub(lambda found: f"```console\n$ outrig {found[1]}\n{answers[found[1]].out}```\n", shown)

@@ -76,6 +76,7 @@ def test_a_host_goes_to_the_most_exact_domain() -> None:
 ONE = Candidate(WorkloadId("a/web-1"), True, frozenset({"web"}), "0123abcd")
 TWO = Candidate(WorkloadId("a/web-2"), False, frozenset({"web", "front"}), "0456abcd")
 FAR = Candidate(WorkloadId("b/web-1"), True, frozenset({"web"}), "0789abcd")
+KV = Candidate(WorkloadId("dataplane/shop/kv-1"), True)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,10 @@ FAR = Candidate(WorkloadId("b/web-1"), True, frozenset({"web"}), "0789abcd")
         ("078", (ONE, TWO, FAR), "b/web-1"),
         ("b/we", (ONE, TWO, FAR), "b/web-1"),
         ("web-2", (ONE, TWO, FAR), "a/web-2"),
+        ("shop/kv-1", (ONE, KV), "dataplane/shop/kv-1"),
+        ("kuma-shop/kv", (ONE, KV), "dataplane/shop/kv-1"),
+        ("dataplane/shop/kv-1", (ONE, KV), "dataplane/shop/kv-1"),
+        ("kv", (ONE, KV), "dataplane/shop/kv-1"),
     ],
 )
 def test_a_source_names_one_workload(source: str, candidates: tuple[Candidate, ...], chosen: str) -> None:
@@ -102,10 +107,12 @@ def test_a_source_names_one_workload(source: str, candidates: tuple[Candidate, .
         ("0", "could be 3 workloads"),
         ("wob", "names no workload that is here now (did you mean 'web'?)"),
         ("", "names no workload"),
-        ("c/web-1", "OUT901 namespace 'c': has no workload now (known: a, b)"),
+        ("c/web-1", "OUT901 namespace or mesh 'c': has no workload now (known: a, b, shop)"),
+        ("shap/kv-1", "OUT901 namespace or mesh 'shap': has no workload now (did you mean 'shop'?)"),
+        ("shop/vk", "names no workload that is here now (known: shop/kv-1)"),
     ],
 )
 def test_a_source_that_names_several_or_none_is_refused(source: str, says: str) -> None:
     with pytest.raises(BadQuestion) as refused:
-        choose(source, (ONE, TWO, FAR))
+        choose(source, (ONE, TWO, FAR, KV))
     assert says in str(refused.value)

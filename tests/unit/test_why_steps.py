@@ -315,6 +315,16 @@ def test_a_workload_whose_agent_said_why_it_is_not_ready_is_quoted() -> None:
     assert "shop/a1 (10.0.0.2) is not ready: Unhealthy: nothing accepts on 9080" in text(step(answer, Part.ENDPOINTS))
 
 
+@pytest.mark.parametrize(("reason", "tells"), [("Starting", True), ("Unhealthy", True), ("Disconnected", False)])
+def test_where_a_probe_may_be_wrong_it_is_said_how_a_corrected_one_reaches_who_runs(reason: str, tells: bool) -> None:
+    unready = without("a1", task("a1", "app", "10.0.0.2", reason=ReadyReason.UNHEALTHY))
+    observed = Observed(ready=Observation(False, reason, "GET /healthy: 404"), group="app", task="0123456789")
+    answer = told("http://app:9080", *unready, observed={APP: observed})
+    do = step(answer, Part.ENDPOINTS).do
+    assert ("correct the WorkloadGroup and `kubectl delete war -n shop a1`" in do) is tells
+    assert "see the log of its task" in do
+
+
 def test_a_service_of_another_mesh_is_none() -> None:
     other = (namespace("far", "second"), service("app", "far"))
     answer = told("http://app.far:9080", *PLAIN, *other, trusts=(trust(), trust("second", "second.test")))

@@ -320,6 +320,17 @@ def test_a_state_is_accepted_when_its_load_assignments_are() -> None:
     assert stream.conversation.accepted == stream.stamp
 
 
+def test_a_state_is_accepted_when_the_secrets_are_that_were_asked_for() -> None:
+    stream = Stream({CLUSTER: {"a": "1"}, ENDPOINTS: {"a": "1"}, SECRET: {"trust": "1"}})
+    stream.settle([*stream.ask(CLUSTER), *stream.ask(ENDPOINTS, "a")])
+    assert stream.conversation.accepted == stream.stamp  # it has no use for secrets
+    stream.settle(stream.ask(SECRET, "trust"))
+    (newer,) = stream.put(SECRET, "trust", "2")
+    assert stream.conversation.accepted < stream.stamp
+    stream.ack(newer)
+    assert stream.conversation.accepted == stream.stamp
+
+
 def test_a_refused_load_assignment_is_not_accepted() -> None:
     stream = settled_stream()
     (response,) = stream.put(ENDPOINTS, "a", "2")

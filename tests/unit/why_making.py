@@ -10,6 +10,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from typer.testing import CliRunner
 
+from outrig.api.access.gate import Gate
 from outrig.api.callers import Authenticator
 from outrig.api.kube.app import kube_app
 from outrig.api.operator.why import why_route
@@ -78,9 +79,9 @@ async def asking(home: Path, *resources: Resource, refusals: Refusals = lambda _
     files = {"server.pem": pair.certificate.chain, "key.pem": pair.key, "clients.pem": authorities.clients.pem}
     for name, text in files.items():
         (home / name).write_text(text)
-    authenticate = Authenticator(now=lambda: datetime.now(UTC))
+    gate = Gate(Authenticator(now=lambda: datetime.now(UTC)))
     world = world_of(*(await store.list(Query())).items)
-    why = why_route(Witness(store, world, refusals), authenticate)
-    served = Starlette(routes=[why, *kube_app(store, KINDS, authenticate).routes])
+    why = why_route(Witness(store, world, refusals), gate)
+    served = Starlette(routes=[why, *kube_app(store, KINDS, gate).routes])
     async with serve(served, host="127.0.0.1", port=0, tls=Tls(*(home / name for name in files))) as serving:
         yield Asking(home, f"https://127.0.0.1:{serving.port}", authorities)

@@ -1,4 +1,4 @@
-"""The mesh that docs/why.md asks about: its resources, and the tasks that have joined."""
+"""The mesh that docs/why.md asks about: its resources, and the tasks and Dataplanes that have joined."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -15,14 +15,29 @@ from outrig.dialects.readiness import ReadyReason, with_readiness
 from outrig.resources import Resource
 from tests.mesh_making import NOON, document, group, make, task
 
-FILE = Path(__file__).parents[1] / "fixtures" / "why" / "bookinfo.yaml"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "why"
 
 
 def bookinfo() -> list[Resource]:
     """Every resource."""
-    written = [document(one) for one in yaml.safe_load_all(FILE.read_text(encoding="utf-8"))]
     groups = [group(name, "bookinfo", account=f"bookinfo-{name}") for name in GROUPS]
-    return [*written, *groups, *tasks()]
+    return [*written("bookinfo.yaml"), *groups, *tasks()]
+
+
+def counter() -> list[Resource]:
+    """The Dataplanes beside it, which have joined, and what else is of their mesh."""
+    return [joined(one) if one.key.kind == "Dataplane" else one for one in written("counter.yaml")]
+
+
+def joined(dataplane: Resource) -> Resource:
+    """A Dataplane whose agent is connected, and tells that its proxy is ready."""
+    ready = with_readiness(dataplane, ReadyReason.READY, now=NOON)
+    return with_agent(ready, control_plane="cp", now=NOON)
+
+
+def written(name: str) -> list[Resource]:
+    """The resources of a file."""
+    return [document(one) for one in yaml.safe_load_all((FIXTURES / name).read_text(encoding="utf-8"))]
 
 
 ACCOUNT = "123456789012"

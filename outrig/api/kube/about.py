@@ -3,7 +3,7 @@
 In: a path. Out: a response, or None for a path that is not one of these.
 """
 
-from functools import cached_property
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from outrig.api.kube.statuses import Subject, method_not_allowed, unknown_path
 from outrig.store.protocol import Store
 
 HEALTH = ("healthz", "livez", "readyz")
+HEALTHY = "[+]ping ok\n[+]store ok\n{} check passed\n"
 DEPTH = {"api": 1, "apis": 2}  # longer paths name resources
 
 VERSION = {
@@ -43,23 +44,26 @@ class About:
     def __init__(self, catalog: Catalog, store: Store) -> None:
         self._catalog, self._store = catalog, store
         self._types = discovery.entries(catalog)
+        self._openapi: asyncio.Future[Specification] | None = None
 
-    @cached_property
-    def _openapi(self) -> Specification:
-        """Made when it is first asked for: schemas take a while, and agents never read them."""
-        return specify(self._catalog, self._types)
+    async def _specification(self) -> Specification:
+        """Made when it is first asked for, beside the event loop: schemas take a while, and agents never read them."""
+        if self._openapi is None:
+            self._openapi = asyncio.ensure_future(asyncio.to_thread(specify, self._catalog, self._types))
+        return await asyncio.shield(self._openapi)
 
     async def respond(self, request: Request) -> Response | None:
         """The document at the request's path."""
         parts = request.scope["path"].strip("/").split("/")
         match parts:
-            case [probe] if probe in HEALTH:
+            case [probe, *check] if probe in HEALTH and check in ([], ["ping"], ["store"]):
                 await self._store.revision()
-                response: Response | None = PlainTextResponse("ok")
+                told = HEALTHY.format(probe) if "verbose" in request.query_params else "ok"
+                response: Response | None = PlainTextResponse(told)
             case ["version"]:
                 response = answer(VERSION)
             case ["openapi", *rest]:
-                response = self._openapi_document("/".join(rest))
+                response = await self._openapi_document("/".join(rest))
             case ["api", *rest] | ["apis", *rest] if len(rest) <= DEPTH[parts[0]]:
                 response = self._discovery(parts[0], rest, asks_aggregated(request.headers.get("accept", "")))
             case _:
@@ -68,12 +72,13 @@ class About:
             raise method_not_allowed(Subject("", parts[0]))
         return response
 
-    def _openapi_document(self, path: str) -> Response:
+    async def _openapi_document(self, path: str) -> Response:
         if path == "v2":
             return Response(b"", media_type=OPENAPI_V2)
+        specification = await self._specification()
         if path == "v3":
-            return answer(self._openapi.index)
-        text = self._openapi.documents.get(path.removeprefix("v3/"))
+            return answer(specification.index)
+        text = specification.documents.get(path.removeprefix("v3/"))
         if text is None:
             raise unknown_path()
         return Response(text, media_type="application/json")

@@ -1,11 +1,12 @@
-"""What a caller may do.
+"""What a request would do, in Kubernetes' terms.
 
-In: a caller, a verb, what it is about. Out: nothing, or an ApiError (403) in Kubernetes' words.
+In: a method, an address, a query. Out: a verb, `Attributes`.
 """
 
-from outrig.api.callers import Caller, Role
-from outrig.api.kube.catalog import Address
-from outrig.api.kube.statuses import Subject, forbidden
+from collections.abc import Mapping
+
+from outrig.api.access.rules import Attributes
+from outrig.api.kube.catalog import NAMESPACE, Address
 
 READ_VERBS = frozenset({"get", "list", "watch"})
 
@@ -21,16 +22,21 @@ def verb_of(method: str, *, named: bool, watching: bool) -> str:
     return verbs.get(method, method.lower())
 
 
-def may(caller: Caller, verb: str) -> bool:
-    """Whether the caller's role allows a verb on resources."""
-    return caller.role is Role.ADMIN or (caller.role is Role.VIEWER and verb in READ_VERBS)
+def attributes_of(verb: str, address: Address, query: Mapping[str, str]) -> Attributes:
+    """What is to be allowed. A Namespace is within itself; a collection that one name is chosen of has that name."""
+    is_namespace = (address.group, address.plural) == (NAMESPACE[0], "namespaces")
+    return Attributes(
+        verb,
+        group=address.group,
+        resource=address.plural,
+        subresource=address.subresource,
+        namespace=address.namespace or (address.name if is_namespace else ""),
+        name=address.name or _chosen(verb, query.get("fieldSelector", "")),
+    )
 
 
-def require(caller: Caller, verb: str, address: Address) -> None:
-    """Raises ApiError (403) unless the caller may."""
-    if may(caller, verb):
-        return
-    resource = f"{address.plural}/{address.subresource}" if address.subresource else address.plural
-    where = f'in the namespace "{address.namespace}"' if address.namespace else "at the cluster scope"
-    why = f'User "{caller.name}" cannot {verb} resource "{resource}" in API group "{address.group}" {where}'
-    raise forbidden(Subject(address.group, address.plural, "", address.name), why)
+def _chosen(verb: str, fields: str) -> str:
+    """The one name that a field selector leaves; empty if it leaves more."""
+    terms = (term.strip().replace("==", "=").partition("=") for term in fields.split(","))
+    names = {value for field, equals, value in terms if equals and field == "metadata.name"}
+    return names.pop() if len(names) == 1 and verb in ("list", "watch", "deletecollection") else ""

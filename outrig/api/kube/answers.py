@@ -32,7 +32,7 @@ def refuse(error: OutrigError) -> Response | None:
     response = answer(status_of(told), status=told.http_code)
     if told.reason == "Unauthorized":
         response.headers["www-authenticate"] = "Bearer"
-    if told.reason == "ServiceUnavailable":
+    if told.reason in ("ServiceUnavailable", "TooManyRequests"):
         response.headers["retry-after"] = "1"
     return response
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from outrig.api.kube.statuses import Subject, unknown_path
 from outrig.dialects.kind import Kind
 from outrig.resources import Key
+from outrig.store.protocol import Query
 
 NAMESPACE = ("", "Namespace")
 
@@ -71,6 +72,11 @@ class Target:
     def key(self) -> Key:
         """The key of the named object."""
         return Key(self.kind.group, self.kind.name, "", self.namespace, self.name)
+
+    @property
+    def query(self) -> Query:
+        """What a store is asked for the collection that it is in."""
+        return Query(kinds=((self.kind.group, self.kind.name),), namespace=self.namespace or None)
 
     def at(self, name: str) -> "Target":
         """The object of that name in the same place."""

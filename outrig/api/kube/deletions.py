@@ -1,7 +1,7 @@
 """Delete: an object with what it owns, or a whole collection.
 
 In: the store, a target, options. Out: the last state of what went. Raises ApiError, and the store's errors. What the
-object owns goes in the same transaction, unless it is to be orphaned; an object with finalizers is only marked.
+object owns goes in the same transaction, unless it is to be orphaned; what has finalizers is only marked.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from outrig.api.kube.statuses import conflict, forbidden, not_found
 from outrig.api.refusals import ApiError
 from outrig.api.writing import Written, run
 from outrig.resources import Resource
-from outrig.store.cascade import delete_with_dependents
-from outrig.store.protocol import Listing, Query, Store, Transaction
+from outrig.store.cascade import orphan_dependents, take_away
+from outrig.store.protocol import Listing, Store, Transaction
 
 PROTECTED_NAMESPACE = "default"
 
@@ -41,14 +41,16 @@ async def delete_one(store: Store, target: Target, deletion: Deletion) -> Resour
     return (await run(store, work, dry_run=deletion.options.dry_run)).resource
 
 
-async def delete_many(store: Store, target: Target, selection: Selection, *, deletion: Deletion) -> Listing:
-    """Delete all that are selected, each in a transaction of its own; those that go meanwhile are left out.
+async def delete_many(
+    store: Store, target: Target, selection: Selection, *, deletion: Deletion, limit: int = 0
+) -> Listing:
+    """Delete all that are selected, or the first `limit`, each in a transaction of its own.
 
+    Those that go meanwhile are left out.
     One that may not be deleted keeps all the others too.
     """
-    query = Query(kinds=((target.kind.group, target.kind.name),), namespace=target.namespace or None)
-    found = await store.list(query)
-    selected = [resource for resource in found.items if selection(resource)]
+    found = await store.list(target.query)
+    selected = [resource for resource in found.items if selection(resource)][: limit or None]
     for resource in selected:
         _check(resource, target, deletion.options)
     gone: list[Resource] = []
@@ -64,11 +66,10 @@ async def delete_many(store: Store, target: Target, selection: Selection, *, del
 
 async def _delete(tx: Transaction, current: Resource, target: Target, deletion: Deletion) -> Resource:
     _check(current, target, deletion.options)
-    if current.finalizers:
-        return current if current.deleting else await tx.update(replace(current, deleting=deletion.now()))
-    if deletion.options.propagation is Propagation.ORPHAN:
-        await _orphan_dependents(tx, current)
-    return (await delete_with_dependents(tx, current.key))[0]
+    policy = deletion.options.propagation
+    if policy is Propagation.ORPHAN:
+        await orphan_dependents(tx, current)
+    return await take_away(tx, current, now=deletion.now(), foreground=policy is Propagation.FOREGROUND)
 
 
 def _check(current: Resource, target: Target, options: DeleteOptions) -> None:
@@ -82,9 +83,3 @@ def _check(current: Resource, target: Target, options: DeleteOptions) -> None:
     if options.revision not in (0, current.revision):
         why = f"ResourceVersion in precondition: {options.revision}, ResourceVersion in object meta: {current.revision}"
         raise conflict(target.subject, f"Precondition failed: {why}")
-
-
-async def _orphan_dependents(tx: Transaction, current: Resource) -> None:
-    for dependent in await tx.owned_by(current.uid):
-        kept = tuple(owner for owner in dependent.owners if owner.uid != current.uid)
-        await tx.update(replace(dependent, owners=kept))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from outrig.api.kube.catalog import api_version, group_of
+from outrig.api.kube.managed import entries
 from outrig.api.kube.metadata import OwnerReference
 from outrig.dialects.kind import Kind
 from outrig.resources import Key, Owner, Resource
@@ -24,8 +25,8 @@ def document(resource: Resource, *, kind: Kind, version: str) -> Document:
         "metadata": metadata(resource),
         **resource.body,
     }
-    if kind.has_status and resource.status:
-        written["status"] = resource.status
+    if kind.has_status and (status := kind.observed(resource)):
+        written["status"] = status
     return written
 
 
@@ -43,6 +44,7 @@ def metadata(resource: Resource) -> Document:
         "annotations": dict(resource.annotations),
         "ownerReferences": [_reference(owner) for owner in resource.owners],
         "finalizers": list(resource.finalizers),
+        "managedFields": entries(resource.managers),
     }
     return {field: value for field, value in written.items() if value}
 
@@ -62,7 +64,7 @@ def owner(reference: OwnerReference, namespace: str, is_namespaced: Callable[[st
     group = group_of(reference.api_version)
     where = namespace if is_namespaced(group, reference.kind) else ""
     key = Key(group, reference.kind, "", where, reference.name)
-    return Owner(key, reference.uid, reference.api_version, reference.controller)
+    return Owner(key, reference.uid, reference.api_version, reference.controller, reference.blocks)
 
 
 def body_of(written: Mapping[str, Any]) -> Document:
@@ -72,4 +74,5 @@ def body_of(written: Mapping[str, Any]) -> Document:
 
 def _reference(owner: Owner) -> Document:
     written = {"apiVersion": owner.api_version, "kind": owner.key.kind, "name": owner.key.name, "uid": owner.uid}
-    return {**written, "controller": True, "blockOwnerDeletion": True} if owner.controller else written
+    said = {"controller": owner.controller, "blockOwnerDeletion": owner.blocks}
+    return {**written, **{field: True for field, value in said.items() if value}}

@@ -43,8 +43,8 @@ def _istio(group: str, name: str, plural: str, *short_names: str) -> ForeignKind
     return ForeignKind(group, versions, name, plural, f"does not serve {name} yet: {TRAFFIC}", short_names)
 
 
-def _none(group: str, name: str, plural: str, reason: str, *short_names: str) -> ForeignKind:
-    return ForeignKind(group, ("v1",), name, plural, reason, short_names)
+def _none(group: str, name: str, plural: str, reason: str, *short_names: str, namespaced: bool = True) -> ForeignKind:
+    return ForeignKind(group, ("v1",), name, plural, reason, short_names, namespaced)
 
 
 FOREIGN = (
@@ -58,13 +58,13 @@ FOREIGN = (
     _containers("batch", "CronJob", "cj"),
     _none("", "ConfigMap", "configmaps", "keeps no ConfigMap: put settings into the ECS task definition", "cm"),
     _none("", "Secret", "secrets", "keeps no Secret: use AWS Secrets Manager in the ECS task definition"),
+    _none("", "Node", "nodes", "has no Node: tasks run where Amazon ECS puts them", "no", namespaced=False),
+    _none(
+        "apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions",
+        "needs no CustomResourceDefinition: its kinds are built in", "crd", "crds", namespaced=False,
+    ),
     _none("networking.k8s.io", "Ingress", "ingresses", "has no Ingress: a load balancer does that", "ing"),
     _none("networking.k8s.io", "NetworkPolicy", "networkpolicies", "has no NetworkPolicy: security groups do that"),
-    _none("rbac.authorization.k8s.io", "Role", "roles", "has no Role: callers are admin or viewer by their credential"),
-    _none(
-        "rbac.authorization.k8s.io", "RoleBinding", "rolebindings",
-        "has no RoleBinding: callers are admin or viewer by their credential",
-    ),
     _istio("networking.istio.io", "VirtualService", "virtualservices", "vs"),
     _istio("networking.istio.io", "DestinationRule", "destinationrules", "dr"),
     _istio("networking.istio.io", "Gateway", "gateways", "gw"),

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from outrig.api.kube.catalog import Target
 from outrig.api.kube.documents import document, partial
-from outrig.api.kube.tables import TableForm, table
+from outrig.api.kube.pages import Page
+from outrig.api.kube.tables import TableForm, empty_table, table
 from outrig.api.refusals import ApiError
 from outrig.resources import Resource
-from outrig.store.protocol import Listing
 
 Media = Literal["application/json", "application/yaml"]
 
@@ -47,24 +47,32 @@ def asks_aggregated(accept: str) -> str:
 def one(resource: Resource, target: Target, form: Form, now: datetime) -> dict[str, Any]:
     """The answer that is one resource."""
     if form.table:
-        return _table(Listing((resource,), resource.revision), target, form.table, now)
+        return _table(Page((resource,), resource.revision), target, form.table, now)
     return partial(resource) if form.partial else document(resource, kind=target.kind, version=target.version)
 
 
-def many(found: Listing, target: Target, form: Form, now: datetime) -> dict[str, Any]:
+def many(found: Page, target: Target, form: Form, now: datetime) -> dict[str, Any]:
     """The answer that is a list."""
     if form.table:
         return _table(found, target, form.table, now)
-    kind, version = (
-        ("PartialObjectMetadataList", "meta.k8s.io/v1")
-        if form.partial
-        else (f"{target.kind.name}List", target.api_version)
-    )
     items = [one(resource, target, form, now) for resource in found.items]
-    return {"kind": kind, "apiVersion": version, "metadata": {"resourceVersion": str(found.revision)}, "items": items}
+    return {**_listed(target.kind.name, target.api_version, form), "metadata": found.metadata(), "items": items}
 
 
-def _table(found: Listing, target: Target, form: TableForm, now: datetime) -> dict[str, Any]:
+def none_of(kind: str, version: str, form: Form) -> dict[str, Any]:
+    """The answer that is an empty list of a kind that is not served."""
+    if form.table:
+        return empty_table(form.table)
+    return {**_listed(kind, version, form), "metadata": Page((), 0).metadata(), "items": []}
+
+
+def _listed(kind: str, version: str, form: Form) -> dict[str, Any]:
+    if form.partial:
+        return {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
+    return {"kind": f"{kind}List", "apiVersion": version}
+
+
+def _table(found: Page, target: Target, form: TableForm, now: datetime) -> dict[str, Any]:
     return table(found, kind=target.kind, version=target.version, form=form, now=now)
 
 

@@ -2,7 +2,7 @@
 
 In: the `metadata` value as decoded. Out: `Metadata`, the fields nobody knows, and every problem as a `Cause`.
 Rules: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and labels/. What the server sets
-(generation, times) is ignored when a user sends it; `managedFields` is not kept.
+(generation, times) is ignored when a user sends it; `managedFields` is read where managers are tracked (`owning`).
 """
 
 import re
@@ -37,6 +37,7 @@ class OwnerReference:
     name: str
     uid: str
     controller: bool
+    blocks: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def parse_metadata(value: Any) -> tuple[Metadata, tuple[str, ...], tuple[Cause, 
         field: typed(found.get(field), str, f"metadata.{field}", "a text", causes) or ""
         for field in ("name", "generateName", "namespace", "uid", "resourceVersion")
     }
+    typed(found.get("managedFields"), list, "metadata.managedFields", "a list", causes)
     metadata = Metadata(
         name=texts["name"],
         generate_name=texts["generateName"],
@@ -125,7 +127,8 @@ def _owner(value: Any, field: str, causes: list[Cause]) -> OwnerReference | None
     if not all(isinstance(text, str) and text for text in required.values()):
         return None
     api_version, kind, name, uid = (str(text) for text in required.values())
-    return OwnerReference(api_version, kind, name, uid, found.get("controller") is True)
+    controls, blocks = (found.get(part) is True for part in ("controller", "blockOwnerDeletion"))
+    return OwnerReference(api_version, kind, name, uid, controls, blocks)
 
 
 def _revision(text: str, causes: list[Cause]) -> int:

@@ -1,9 +1,8 @@
 """OpenAPI v3, a document for each group and version: what `kubectl explain` reads, and where kubectl learns that the
 server validates fields itself.
 
-In: the catalog and the pydantic schemas of its kinds. Out: the index and the documents. kubectl looks for a PATCH
-operation of the kind with a `fieldValidation` parameter and, for `--dry-run=server`, a `dryRun` one. Only merge patches
-are listed: where strategic merge is listed, kubectl computes patches from schemas marked for it, which these are not.
+In: the catalog and the pydantic schemas of its kinds. Out: the index and the documents. A kind that Outrig lacks has a
+schema too, whose description says so.
 """
 
 import hashlib
@@ -12,13 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 from outrig.api.kube.catalog import Catalog, api_version
+from outrig.api.kube.described import META, SHARED
 from outrig.api.kube.discovery import Entry, group_versions
+from outrig.api.kube.foreign import ForeignKind, foreign_to
+from outrig.api.kube.operations import REFERENCE, paths, schema_name
 from outrig.dialects.kind import Kind
 
-OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-REFERENCE = "#/components/schemas/"
-TEXT_MAP = {"type": "object", "additionalProperties": {"type": "string"}}
+OBJECT_META = f"{META}.ObjectMeta"
+INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+PORT = {"type": "string", "format": "int-or-string", "description": "A number, or a name."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ def specify(catalog: Catalog, types: Sequence[Entry]) -> Specification:
         for version in versions:
             path = f"apis/{group}/{version}" if group else f"api/{version}"
             documents[path] = json.dumps(_document(catalog, types, group, version)).encode()
-    paths = {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_hash(text)}"} for path, text in documents.items()}
-    return Specification({"paths": paths}, documents)
+    served = {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_hash(text)}"} for path, text in documents.items()}
+    return Specification({"paths": served}, documents)
 
 
 def _hash(text: bytes) -> str:
@@ -46,62 +50,59 @@ def _hash(text: bytes) -> str:
 
 def _document(catalog: Catalog, types: Sequence[Entry], group: str, version: str) -> dict[str, Any]:
     found = [entry for entry in types if entry.group == group and version in entry.versions]
-    schemas: dict[str, Any] = {OBJECT_META: _object_meta()}
+    schemas: dict[str, Any] = {INT_OR_STRING: PORT}
+    for form in SHARED:
+        schemas.update(_parts(form, META, form.__name__))
     for kind in catalog.served(group, version):
         schemas.update(_schemas(kind, version))
+    for foreign in foreign_to(catalog):
+        if foreign.group == group and version in foreign.versions:
+            schemas[schema_name(group, version, foreign.name)] = _foreign(foreign, version)
     return {
         "openapi": "3.0.0",
         "info": {"title": "Outrig", "version": "v1"},
-        "paths": {path: item for entry in found for path, item in _paths(entry, version).items()},
-        "components": {"schemas": schemas},
+        "paths": {path: item for entry in found for path, item in paths(entry, version).items()},
+        "components": {"schemas": _with_told_parts(schemas)},
     }
-
-
-def _paths(entry: Entry, version: str) -> dict[str, Any]:
-    prefix = f"/apis/{entry.group}/{version}" if entry.group else f"/api/{version}"
-    where = "/namespaces/{namespace}" if entry.namespaced else ""
-    kind = {"group": entry.group, "version": version, "kind": entry.kind}
-    parameters = [_parameter(name, "query") for name in ("dryRun", "fieldManager", "fieldValidation")]
-    patch = {
-        "operationId": f"patch{entry.kind}",
-        "parameters": parameters,
-        "requestBody": {"content": {"application/merge-patch+json": {"schema": {"type": "object"}}}, "required": True},
-        "responses": {"200": {"description": "OK"}},
-        "x-kubernetes-action": "patch",
-        "x-kubernetes-group-version-kind": kind,
-    }
-    in_path = [_parameter(name, "path") for name in (("namespace", "name") if entry.namespaced else ("name",))]
-    return {f"{prefix}{where}/{entry.plural}/{{name}}": {"patch": patch, "parameters": in_path}}
-
-
-def _parameter(name: str, place: str) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
 
 
 def _schemas(kind: Kind, version: str) -> dict[str, Any]:
-    """The schema of the whole object and of the parts that its body's schema defines."""
-    prefix = f"{'.'.join(reversed(kind.group.split('.'))) or 'core'}.{version}.{kind.name}"
-    template = f"{REFERENCE}{prefix}.{{model}}"
-    body = kind.schema.model_json_schema(ref_template=template)
-    parts = {f"{prefix}.{name}": _plain(part) for name, part in body.pop("$defs", {}).items()}
-    return {**parts, prefix: _whole(_plain(body), kind, version)}
+    """The schema of the whole object and of the parts that its body's schema and its status's define."""
+    name = schema_name(kind.group, version, kind.name)
+    parts = _parts(kind.schema, name, "")
+    if kind.has_status:
+        parts.update(_parts(kind.status_schema, name, kind.status_schema.__name__))
+    return {**parts, name: _whole(parts[name], kind, version)}
+
+
+def _parts(form: type[BaseModel], prefix: str, name: str) -> dict[str, Any]:
+    """The schema of a form, `<prefix>.<name>`, and those of the forms within it."""
+    body = form.model_json_schema(ref_template=f"{REFERENCE}{prefix}.{{model}}")
+    parts = {f"{prefix}.{part}": _plain(schema) for part, schema in body.pop("$defs", {}).items()}
+    return {**parts, f"{prefix}.{name}" if name else prefix: _plain(body)}
 
 
 def _whole(body: dict[str, Any], kind: Kind, version: str) -> dict[str, Any]:
-    properties = {
-        "apiVersion": {"type": "string", "description": f"Always {api_version(kind.group, version)}"},
-        "kind": {"type": "string", "description": f"Always {kind.name}"},
-        "metadata": {
-            "allOf": [{"$ref": REFERENCE + OBJECT_META}],
-            "description": "Name, namespace, labels and what the server adds",
-        },
-        **body.get("properties", {}),
-    }
+    properties = {**_envelope(kind.group, version, kind.name), **body.get("properties", {})}
     if kind.has_status:
-        status = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-        properties["status"] = {**status, "description": "What the control plane observed"}
+        status = f"{REFERENCE}{schema_name(kind.group, version, kind.name)}.{kind.status_schema.__name__}"
+        properties["status"] = {"$ref": status}
     names = [{"group": kind.group, "version": version, "kind": kind.name}]
     return {**body, "type": "object", "properties": properties, "x-kubernetes-group-version-kind": names}
+
+
+def _envelope(group: str, version: str, kind: str) -> dict[str, Any]:
+    return {
+        "apiVersion": {"type": "string", "description": f"Always {api_version(group, version)}."},
+        "kind": {"type": "string", "description": f"Always {kind}."},
+        "metadata": {"$ref": REFERENCE + OBJECT_META},
+    }
+
+
+def _foreign(kind: ForeignKind, version: str) -> dict[str, Any]:
+    names = [{"group": kind.group, "version": version, "kind": kind.name}]
+    described = {"type": "object", "description": f"{kind.sentence}.", "x-kubernetes-group-version-kind": names}
+    return {**described, "properties": _envelope(kind.group, version, kind.name)}
 
 
 def _plain(schema: Any) -> Any:
@@ -118,6 +119,8 @@ def _plain(schema: Any) -> Any:
     if isinstance(plain.get("additionalProperties"), bool):  # `kubectl explain` expects a schema there
         del plain["additionalProperties"]
     choices = [choice for choice in plain.get("anyOf", ()) if choice != {"type": "null"}]
+    if [choice.get("type") for choice in choices] == ["integer", "string"]:
+        choices = [{"$ref": REFERENCE + INT_OR_STRING}]
     if len(choices) == 1:
         del plain["anyOf"]
         plain.update(choices[0])
@@ -133,29 +136,11 @@ def _members(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _plain(schema) for name, schema in properties.items()}
 
 
-def _object_meta() -> dict[str, Any]:
-    text = {"type": "string"}
-    described: dict[str, tuple[str, dict[str, Any]]] = {
-        "name": ("Unique among the objects of its kind in a namespace; cannot be changed", text),
-        "generateName": ("A prefix from which the server makes a unique name, where name is empty", text),
-        "namespace": ("Where the object is; cannot be changed", text),
-        "labels": ("Keys and values that objects are selected by", TEXT_MAP),
-        "annotations": ("Keys and values for tools, of any content", TEXT_MAP),
-        "ownerReferences": (
-            "Objects without which this one is deleted",
-            {"type": "array", "items": {"type": "object"}},
-        ),
-        "finalizers": ("While there are any, the object is only marked as deleted", {"type": "array", "items": text}),
-        "uid": ("Unique over all time; set by the server", text),
-        "resourceVersion": ("Changes with every write; opaque", text),
-        "generation": ("Counts changes of the content; set by the server", {"type": "integer", "format": "int64"}),
-        "creationTimestamp": ("Set by the server", {"type": "string", "format": "date-time"}),
-        "deletionTimestamp": (
-            "When deletion was asked for; set by the server",
-            {"type": "string", "format": "date-time"},
-        ),
-    }
-    return {
-        "type": "object",
-        "properties": {name: {**schema, "description": what} for name, (what, schema) in described.items()},
-    }
+def _with_told_parts(schemas: dict[str, Any]) -> dict[str, Any]:
+    """A field that is described by its type alone says so itself: kubectl reads no description beyond a reference."""
+    for schema in schemas.values():
+        for name, field in schema.get("properties", {}).items():
+            if set(field) == {"$ref"}:
+                described = schemas[field["$ref"].removeprefix(REFERENCE)].get("description", "")
+                schema["properties"][name] = {"allOf": [dict(field)], "description": described}
+    return schemas

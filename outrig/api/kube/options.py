@@ -3,17 +3,23 @@
 In: query parameters, a body. Out: `WriteOptions`, `DeleteOptions`. Refuses (400) values that Kubernetes does not know.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from outrig.api.kube.statuses import Subject, invalid
 from outrig.api.kube.validation import Strictness
-from outrig.api.refusals import bad_request
+from outrig.api.refusals import Cause, bad_request
+
+MANAGER_BYTES = 128
+OPTIONS = {"create": "Create", "update": "Update", "patch": "Patch", "apply": "Patch"}
 
 
 class Propagation(StrEnum):
-    """What happens to what the deleted object owns. Background and Foreground are the same here: one transaction."""
+    """What happens to what the deleted object owns: it stays, it goes too, it goes first."""
 
     ORPHAN = "Orphan"
     BACKGROUND = "Background"
@@ -22,10 +28,16 @@ class Propagation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """With `dry_run` everything is checked and answered, and nothing is kept."""
+    """With `dry_run` everything is checked and answered, and nothing is kept.
 
+    `manager` is who writes and `at` when, as managedFields will say; `force`: take over fields that others manage.
+    """
+
+    manager: str
+    at: datetime
     dry_run: bool = False
     strictness: Strictness = Strictness.WARN
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +50,20 @@ class DeleteOptions:
     revision: int = 0
 
 
-def write_options(query: Mapping[str, str]) -> WriteOptions:
-    """From a query. Raises ApiError (400)."""
+def write_options(query: Mapping[str, str], verb: str, *, agent: str, at: datetime) -> WriteOptions:
+    """From a query, the User-Agent and the time. `verb`: create, update, patch or apply. Raises ApiError (400, 422)."""
     strictness = query.get("fieldValidation") or Strictness.WARN
     if strictness not in set(Strictness):
         raise bad_request(f"fieldValidation: {strictness!r} is none of {', '.join(Strictness)}")
-    return WriteOptions(_dry_run(query.get("dryRun")), Strictness(strictness))
+    if causes := tuple(_manager_problems(query, verb)):
+        raise invalid(Subject("meta.k8s.io", "", f"{OPTIONS[verb]}Options"), causes)
+    return WriteOptions(
+        manager=query.get("fieldManager") or _manager_of(agent),
+        at=at,
+        dry_run=_dry_run(query.get("dryRun")),
+        strictness=Strictness(strictness),
+        force="force" in query and query["force"].lower() not in ("0", "false"),
+    )
 
 
 def delete_options(query: Mapping[str, str], body: Mapping[str, Any]) -> DeleteOptions:
@@ -60,6 +80,25 @@ def delete_options(query: Mapping[str, str], body: Mapping[str, Any]) -> DeleteO
         raise bad_request("preconditions: uid and resourceVersion must be texts that this server gave")
     dry_run = _dry_run(body.get("dryRun")) or _dry_run(query.get("dryRun"))
     return DeleteOptions(Propagation(propagation), dry_run, uid, int(revision))
+
+
+def _manager_problems(query: Mapping[str, str], verb: str) -> Iterator[Cause]:
+    """In Kubernetes' words (ValidatePatchOptions of k8s.io/apimachinery meta/v1)."""
+    manager = query.get("fieldManager", "")
+    if verb == "apply" and not manager:
+        yield Cause("fieldManager", "Required value: is required for apply patch", "FieldValueRequired")
+    if verb != "apply" and "force" in query:
+        yield Cause("force", "Forbidden: may not be specified for non-apply patch", "FieldValueForbidden")
+    if len(manager.encode()) > MANAGER_BYTES:
+        yield Cause("fieldManager", f"Too long: may not be more than {MANAGER_BYTES} bytes", "FieldValueTooLong")
+    if not manager.isprintable():
+        yield Cause("fieldManager", f"Invalid value: {json.dumps(manager)}: should only contain printable characters")
+
+
+def _manager_of(agent: str) -> str:
+    """Who writes if nobody is named: the User-Agent up to its first slash, as in Kubernetes."""
+    name = "".join(filter(str.isprintable, agent.partition("/")[0]))
+    return name.encode()[:MANAGER_BYTES].decode(errors="ignore") or "unknown"
 
 
 def _dry_run(value: Any) -> bool:

@@ -1,20 +1,28 @@
 """Merge patches (RFC 7386) and JSON patches (RFC 6902) on plain JSON values.
 
 In: a value and a patch. Out: the patched value; the input is never changed. Raises `BadPatch` for a patch that is
-malformed or does not apply.
+malformed, `Inapplicable` for one that does not apply or copies without measure.
 """
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from outrig.errors import OutrigError
 
+MAX_COPIED = 20_000
+"""Values that the operations of one patch may copy: a few dozen that each copy what the last one made fill memory."""
+
 
 class BadPatch(OutrigError):
-    """A patch that is malformed, or does not apply to the object."""
+    """A patch that is malformed."""
 
     code = "OUT403"
+
+
+class Inapplicable(BadPatch):
+    """A patch that does not apply to the object."""
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -34,13 +42,32 @@ def apply_operations(target: Any, operations: Any) -> Any:
     """RFC 6902: each operation in order, all or none."""
     if not isinstance(operations, Sequence) or isinstance(operations, str):
         raise BadPatch("patch", "a JSON patch is a list of operations")
-    result = copy.deepcopy(target)
+    result, copied = copy.deepcopy(target), 0
     for index, operation in enumerate(operations):
         try:
+            copied += _copied(result, operation)
+            if copied > MAX_COPIED:
+                raise Inapplicable(f"operation {index}", f"more than {MAX_COPIED} values would be copied")
             result = _apply(result, operation)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-            raise BadPatch(f"operation {index}", f"does not apply: {operation}") from None
+            raise Inapplicable(f"operation {index}", f"does not apply: {_shown(operation)}") from None
     return result
+
+
+def _shown(operation: Any) -> str:
+    text = json.dumps(operation)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _copied(target: Any, operation: Mapping[str, Any]) -> int:
+    """How many values an operation copies from elsewhere in the object."""
+    todo = [_at(target, _pointer(operation["from"]))] if operation["op"] == "copy" else []
+    count = 0
+    while todo and count <= MAX_COPIED:
+        value = todo.pop()
+        count += 1
+        todo.extend(value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+    return count
 
 
 def _apply(target: Any, operation: Mapping[str, Any]) -> Any:

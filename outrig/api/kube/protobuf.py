@@ -5,8 +5,10 @@ what is malformed, and (415) types and fields that are not in the tables below. 
 k8s.io/api `generated.proto`; the envelope: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from outrig.api.refusals import ApiError, bad_request
@@ -23,7 +25,7 @@ class Field:
     """A field of a message: its JSON name and how its value is written. `parts` are the fields of a message."""
 
     name: str
-    form: Literal["text", "integer", "boolean", "message", "text map", "port"] = "text"
+    form: Literal["text", "integer", "boolean", "message", "text map", "port", "time", "json"] = "text"
     parts: Mapping[int, "Field"] = field(default_factory=dict)
     repeated: bool = False
 
@@ -39,11 +41,20 @@ OWNER_REFERENCE: Message = {
     1: Field("kind"), 3: Field("name"), 4: Field("uid"), 5: Field("apiVersion"), 6: Field("controller", "boolean"),
     7: Field("blockOwnerDeletion", "boolean"),
 }  # fmt: skip
+MANAGED: Message = {
+    1: Field("manager"), 2: Field("operation"), 3: Field("apiVersion"), 4: Field("time", "time"),
+    6: Field("fieldsType"), 7: Field("fieldsV1", "json"), 8: Field("subresource"),
+}  # fmt: skip
 METADATA: Message = _texts("name", "generateName", "namespace", "selfLink", "uid", "resourceVersion") | {
+    7: Field("generation", "integer"),
+    8: Field("creationTimestamp", "time"),
+    9: Field("deletionTimestamp", "time"),
+    10: Field("deletionGracePeriodSeconds", "integer"),
     11: Field("labels", "text map"),
     12: Field("annotations", "text map"),
     13: Field("ownerReferences", "message", OWNER_REFERENCE, repeated=True),
     14: Field("finalizers", repeated=True),
+    17: Field("managedFields", "message", MANAGED, repeated=True),
 }
 OBJECT_REFERENCE: Message = _texts("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 SERVICE_PORT: Message = _texts("name", "protocol") | {
@@ -64,7 +75,21 @@ ACCESS_SPEC: Message = {
     1: Field("resourceAttributes", "message", RESOURCE_ATTRIBUTES),
     2: Field("nonResourceAttributes", "message", _texts("path", "verb")),
 }
+SUBJECT_ACCESS_SPEC: Message = {
+    **ACCESS_SPEC,
+    3: Field("user"), 4: Field("groups", repeated=True), 6: Field("uid"),
+}  # fmt: skip
+RULE: Message = {
+    number: Field(name, repeated=True)
+    for number, name in enumerate(("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"), 1)
+}
 OBJECT = Field("metadata", "message", METADATA)
+ROLE: Message = {1: OBJECT, 2: Field("rules", "message", RULE, repeated=True)}
+BINDING: Message = {
+    1: OBJECT,
+    2: Field("subjects", "message", _texts("kind", "apiGroup", "name", "namespace"), repeated=True),
+    3: Field("roleRef", "message", _texts("apiGroup", "kind", "name")),
+}
 
 MESSAGES: Mapping[tuple[str, str], Message] = {
     ("v1", "Namespace"): {1: OBJECT, 2: Field("spec", "message", {1: Field("finalizers", repeated=True)})},
@@ -76,7 +101,21 @@ MESSAGES: Mapping[tuple[str, str], Message] = {
         4: Field("automountServiceAccountToken", "boolean"),
     },
     ("authorization.k8s.io/v1", "SelfSubjectAccessReview"): {1: OBJECT, 2: Field("spec", "message", ACCESS_SPEC)},
+    ("authorization.k8s.io/v1", "SelfSubjectRulesReview"): {
+        1: OBJECT,
+        2: Field("spec", "message", _texts("namespace")),
+    },
+    ("authorization.k8s.io/v1", "SubjectAccessReview"): {1: OBJECT, 2: Field("spec", "message", SUBJECT_ACCESS_SPEC)},
+    ("authorization.k8s.io/v1", "LocalSubjectAccessReview"): {
+        1: OBJECT,
+        2: Field("spec", "message", SUBJECT_ACCESS_SPEC),
+    },
     ("authentication.k8s.io/v1", "SelfSubjectReview"): {1: OBJECT},
+    ("authentication.k8s.io/v1beta1", "SelfSubjectReview"): {1: OBJECT},
+    ("rbac.authorization.k8s.io/v1", "Role"): ROLE,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): ROLE,
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): BINDING,
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): BINDING,
 }
 
 
@@ -101,7 +140,7 @@ def _message(body: bytes, parts: Message, depth: int) -> dict[str, Any]:
             _require_empty(wire, depth + 1)
             continue
         value = _value(wire, part, depth + 1)
-        if value in ("", 0, {}):
+        if value in ("", 0, {}) and not part.repeated:  # within a list the empty text means itself: the core group
             continue
         if part.form == "text map":
             found.setdefault(part.name, {}).update(value)
@@ -137,6 +176,10 @@ def _value(wire: Wire, part: Field, depth: int) -> Any:
         case "port":
             choice = dict(_fields(_bytes(wire)))
             return _text(choice.get(3, b"")) if choice.get(1) else _integer(choice.get(2, 0))
+        case "time":
+            return _time(dict(_fields(_bytes(wire))))
+        case "json":
+            return _json(_bytes(dict(_fields(_bytes(wire))).get(1, b"{}")))
     return _message(_bytes(wire), part.parts, depth)
 
 
@@ -178,6 +221,22 @@ def _integer(wire: Wire) -> int:
     if isinstance(wire, bytes):
         raise _malformed()
     return wire
+
+
+def _time(parts: Mapping[int, Wire]) -> str:
+    """RFC 3339 from seconds (1); what is below a second is not kept. Empty for none."""
+    try:
+        moment = datetime.fromtimestamp(_integer(parts.get(1, 0)), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _malformed() from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if parts.get(1) else ""
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _malformed() from None
 
 
 def _text(wire: Wire) -> str:

@@ -27,6 +27,13 @@ REQUIREMENT = re.compile(
 EVENT_FIELDS = frozenset({f"involvedObject.{part}" for part in (
     "apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid")} | {
     "reason", "reportingComponent", "source", "type"})  # fmt: skip
+NAME_FIELDS = frozenset({"metadata.name", "metadata.namespace"})
+FIELDS = {
+    ("", "Event"): NAME_FIELDS | EVENT_FIELDS,
+    ("", "Namespace"): NAME_FIELDS | {"status.phase"},
+    ("", "Service"): NAME_FIELDS | {"spec.clusterIP", "spec.type"},
+}
+LASTING = NAME_FIELDS | EVENT_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,11 @@ class Selection:
 
     labels: tuple[Requirement, ...] = ()
     fields: tuple[tuple[str, str, bool], ...] = ()
+
+    @property
+    def may_change(self) -> bool:
+        """Whether an object can enter or leave it."""
+        return bool(self.labels) or any(path not in LASTING for path, _, _ in self.fields)
 
     def __call__(self, resource: Resource) -> bool:
         return all(term.holds(resource.labels) for term in self.labels) and all(
@@ -89,9 +101,7 @@ def _unparsable(text: str) -> ApiError:
 
 
 def _field_terms(text: str, kind: Kind) -> Iterator[tuple[str, str, bool]]:
-    known = {"metadata.name", "metadata.namespace"} | (
-        EVENT_FIELDS if (kind.group, kind.name) == ("", "Event") else set()
-    )
+    known = FIELDS.get((kind.group, kind.name), NAME_FIELDS)
     for term in filter(None, text.split(",")):
         path, sign, value = re.split(r"(!=|==|=)", term, maxsplit=1) if "=" in term else (term, "", "")
         if not sign:
@@ -104,6 +114,8 @@ def _field_terms(text: str, kind: Kind) -> Iterator[tuple[str, str, bool]]:
 def _field(resource: Resource, path: str) -> str:
     if path.startswith("metadata."):
         return resource.key.name if path == "metadata.name" else resource.key.namespace
+    if path == "status.phase":
+        return "Terminating" if resource.deleting else "Active"
     found: Any = resource.body
     for step in ("source.component" if path == "source" else path).split("."):
         found = found.get(step, "") if isinstance(found, Mapping) else ""

@@ -1,4 +1,5 @@
-"""What kubectl is shown: what is stored, and the Dataplanes of each mesh as WorkloadEntries of namespace `kuma-<mesh>`.
+"""What kubectl is shown: what is stored, the built-in roles and their bindings, and the Dataplanes of each mesh as
+WorkloadEntries of namespace `kuma-<mesh>`.
 
 In: a store, a query in Kubernetes' terms. Out: resources and changes, with the revisions of the store. What is shown
 in another's place cannot be written here.
@@ -9,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
+from outrig.api.access.builtin import BUILT_IN
 from outrig.api.kube.statuses import Subject, forbidden
 from outrig.api.projection import DATAPLANE, MESH, as_entry, as_namespace, mesh_in
 from outrig.api.turns import in_turns
@@ -30,6 +32,8 @@ class Shown:
 
     async def get(self, key: Key) -> Resource | None:
         """The resource of that key."""
+        if key in BUILT_IN:
+            return BUILT_IN[key]
         source = _source(key)
         found = await self._store.get(source or key)
         return _shown(found) if found else None
@@ -37,8 +41,12 @@ class Shown:
     async def list(self, query: Query) -> Listing:
         """What the query finds."""
         found = await self._store.list(_widened(query))
-        shown = await in_turns(_shown, found.items)
+        shown = [*await in_turns(_shown, found.items), *BUILT_IN.values()]
         return Listing(tuple(sorted(filter(query.fits, shown), key=lambda one: one.key)), found.revision)
+
+    async def epoch(self) -> str:
+        """The name of the store's history."""
+        return await self._store.epoch()
 
     async def watch(self, query: Query, after: int) -> AsyncGenerator[Sequence[Change], None]:
         """Every change after that revision of what the query finds."""
@@ -48,7 +56,9 @@ class Shown:
 
 
 def refuse_shown(key: Key, subject: Subject) -> None:
-    """Raises ApiError (403) for the key of what is, or would be, shown in the place of something else."""
+    """Raises ApiError (403) for the key of what is built in, or would be shown in the place of something else."""
+    if key in BUILT_IN:
+        raise forbidden(subject, "it is built in, and cannot be changed: make another")
     namespace = key.name if (key.group, key.kind) == _NAMESPACE else key.namespace
     if mesh := mesh_in(namespace):
         why = f"namespace {namespace!r} shows the Dataplanes of mesh {mesh!r}, to be read only"

@@ -78,6 +78,15 @@ def forbidden(subject: Subject, why: str) -> ApiError:
     return ApiError("Forbidden", f"{subject}{name} is forbidden: {why}", details=subject.details())
 
 
+def terminating(subject: Subject, namespace: str) -> ApiError:
+    """The namespace is being deleted, and takes nothing new. Kubernetes' words: clients know the cause's reason."""
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    message = f"namespace {namespace} is being terminated"
+    cause = {"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}
+    refused = forbidden(subject, why)
+    return ApiError(refused.reason, refused.message, details={**refused.details, "causes": [cause]})
+
+
 def method_not_allowed(subject: Subject) -> ApiError:
     """The type does not have that verb."""
     message = "the server does not allow this method on the requested resource"

@@ -4,15 +4,16 @@ In: resources, their kind's columns, the time. Out: a Table document. kubectl pr
 made readable here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from outrig.api.kube.ages import age_of
 from outrig.api.kube.documents import document, partial, timestamp
+from outrig.api.kube.pages import Page
 from outrig.dialects.kind import Column, Kind
 from outrig.resources import Resource
-from outrig.store.protocol import Listing
 
 NAME = Column("Name", lambda resource: resource.key.name, description="Name of the object, unique within its namespace")
 AGE = Column("Age", lambda resource: timestamp(resource.created), kind="date", description="Time since its creation")
@@ -32,18 +33,28 @@ def columns_of(kind: Kind) -> tuple[Column, ...]:
     return (NAME, *(own or (AGE,)))
 
 
-def table(found: Listing, *, kind: Kind, version: str, form: TableForm, now: datetime) -> dict[str, Any]:
+def table(found: Page, *, kind: Kind, version: str, form: TableForm, now: datetime) -> dict[str, Any]:
     """The Table of some resources of one kind."""
     columns = columns_of(kind)
+    rows = [
+        {"cells": [_cell(column, resource, now) for column in columns], **_object(resource, kind, version, form)}
+        for resource in found.items
+    ]
+    return _written(found, columns, rows, form)
+
+
+def empty_table(form: TableForm) -> dict[str, Any]:
+    """The Table of a kind that is not served."""
+    return _written(Page((), 0), (NAME, AGE), [], form)
+
+
+def _written(found: Page, columns: Sequence[Column], rows: list[dict[str, Any]], form: TableForm) -> dict[str, Any]:
     return {
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{form.version}",
-        "metadata": {"resourceVersion": str(found.revision)},
+        "metadata": found.metadata(),
         "columnDefinitions": [_definition(column) for column in columns],
-        "rows": [
-            {"cells": [_cell(column, resource, now) for column in columns], **_object(resource, kind, version, form)}
-            for resource in found.items
-        ],
+        "rows": rows,
     }
 
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from outrig.api.fields import shown
 from outrig.api.judging import judged, warning
 from outrig.api.kube.catalog import Target
 from outrig.api.kube.documents import body_of
 from outrig.api.kube.metadata import KNOWN, Metadata, name_problems, parse_metadata
 from outrig.api.kube.statuses import invalid
 from outrig.api.refusals import Cause, bad_request
-from outrig.api.schemas import UnknownField, check_body, unknown_field
+from outrig.dialects.causes import Checked, UnknownField, check_body, in_order, shown, unknown_field
 from outrig.dialects.kind import Kind
 from outrig.errors import Finding
 from outrig.resources import Json, Resource
@@ -51,16 +50,26 @@ def read_draft(written: Mapping[str, Any], target: Target, strictness: Strictnes
     metadata, unknown_metadata, causes = parse_metadata(written.get("metadata"))
     _check_place(metadata, target)
     name = target.name or metadata.chosen_name()
-    body, unknown_body, wrong = check_body(body_of(written), target.kind)
+    checked = check_body(body_of(written), target.kind.schema)
     hinted = tuple(unknown_field(path, KNOWN) for path in unknown_metadata)
-    unknown = tuple(map(str, (*hinted, *unknown_body, *_unknown_status(written, target.kind))))
+    unknown = tuple(map(str, (*hinted, *checked.unknown, *_unknown_status(written, target.kind))))
     if unknown and strictness is Strictness.STRICT:
         raise _unknown_fields(unknown, target)
     as_label = target.kind.group == "" and target.kind.name in NAMED_AS_LABEL
-    if problems := (*name_problems(name, as_label=as_label), *causes, *wrong, *_status_problems(written)):
-        raise invalid(target.at(name).subject, problems)
+    if problems := (*name_problems(name, as_label=as_label), *causes, *checked.wrong, *_status_problems(written)):
+        told = {one.field for one in problems}
+        further = (one for one in _found(checked, target.at(name), metadata.labels) if one.field not in told)
+        raise invalid(target.at(name).subject, in_order((*problems, *further), written))
     warnings = unknown if strictness is Strictness.WARN else ()
-    return Draft(name, metadata, body, dict(written.get("status") or {}), warnings)
+    return Draft(name, metadata, checked.body, dict(written.get("status") or {}), warnings)
+
+
+def _found(checked: Checked, target: Target, labels: Mapping[str, str]) -> Iterable[Cause]:
+    """What the kind finds wrong with what is left of a body without what does not fit its schema."""
+    if checked.sound is None:
+        return ()
+    resource = Resource(target.key, body=target.kind.default(checked.sound), labels=labels)
+    return judged(list(checked.own(target.kind.findings(resource))))[0]
 
 
 def _check_place(metadata: Metadata, target: Target) -> None:
@@ -78,7 +87,7 @@ def _check_place(metadata: Metadata, target: Target) -> None:
 
 def judge(resource: Resource, target: Target) -> tuple[str, ...]:
     """The warnings of the kind about a resource that fits its schema. Raises ApiError (422) with all its errors."""
-    errors, warnings = judged(resource, target.kind)
+    errors, warnings = judged(target.kind.findings(resource))
     if errors:
         raise invalid(target.at(resource.key.name).subject, errors)
     return warnings
@@ -90,8 +99,12 @@ def judge_beside(resource: Resource, others: Sequence[Resource], rivals: Rivals)
 
 
 def _check_type(written: Mapping[str, Any], target: Target) -> None:
+    """Kubernetes takes its own kinds without these fields too, as its Python client sends them."""
+    wanted = (target.api_version, target.kind.name)
     given = (written.get("apiVersion"), written.get("kind"))
-    if given != (target.api_version, target.kind.name):
+    if target.kind.strategic_merge:
+        given = (given[0] or wanted[0], given[1] or wanted[1])
+    if given != wanted:
         found = f"apiVersion {shown(given[0])}, kind {shown(given[1])}"
         raise bad_request(
             f'this URL takes apiVersion "{target.api_version}", kind "{target.kind.name}"; the object has {found}'

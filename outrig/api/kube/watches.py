@@ -23,10 +23,13 @@ from outrig.api.kube.shown import Shown
 from outrig.api.kube.statuses import of_store, status_of
 from outrig.errors import OutrigError
 from outrig.resources import Key, Resource
-from outrig.store.protocol import Change, ChangeType, Listing, Query
+from outrig.store.protocol import Change, ChangeType, Listing
 
 MAX_SECONDS = 3600.0
 """A stream ends after an hour at most, so that a caller whose credential ran out has to show a new one."""
+
+BOOKMARK_SECONDS = 60.0
+"""At least so long between two bookmarks."""
 
 STALLED_SECONDS = 60.0
 """How long a client may leave what was sent unread before its stream is ended."""
@@ -34,7 +37,10 @@ STALLED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What to stream. `after`: the revision to go on from; None starts with what exists. `seconds` bounds it."""
+    """What to stream. `after`: the revision to go on from; None starts with what exists. `seconds` bounds it.
+
+    `marked`: a bookmark tells when all that exists has been sent.
+    """
 
     target: Target
     selection: Selection
@@ -42,12 +48,7 @@ class Watch:
     after: int | None
     seconds: float = MAX_SECONDS
     bookmarks: bool = False
-
-    @property
-    def query(self) -> Query:
-        """What it asks of the store."""
-        kind = self.target.kind
-        return Query(kinds=((kind.group, kind.name),), namespace=self.target.namespace or None)
+    marked: bool = False
 
 
 @dataclass(slots=True)
@@ -65,8 +66,8 @@ class Selected:
     def translate(self, change: Change) -> Change | None:
         """The change as this selection sees it; None if it does not."""
         key, fits = change.resource.key, self.selection(change.resource)
-        if not self.selection.labels:
-            return change if fits else None  # what fields can select by never changes
+        if not self.selection.may_change:
+            return change if fits else None
         was_member = key in self.members or change.revision <= self.revision
         if fits and change.type is not ChangeType.DELETED:
             entered = change.revision > self.revision and key not in self.members
@@ -85,6 +86,7 @@ class WatchResponse(Response):
         del self.headers["content-length"]
         self._shown, self._watch, self._now = shown, watch, now
         self._last, self._has_columns = watch.after or 0, False
+        self._told = asyncio.get_running_loop().time()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -107,18 +109,22 @@ class WatchResponse(Response):
     async def _lines(self) -> AsyncIterator[bytes]:
         try:
             selected = Selected(self._watch.selection, 0)
-            if self._watch.after is None or self._watch.selection.labels:
-                listing = await self._shown.list(self._watch.query)
+            if self._watch.after is None or self._watch.selection.may_change:
+                listing = await self._shown.list(self._watch.target.query)
                 selected = Selected(self._watch.selection, listing.revision, set(self._members(listing)))
             if self._watch.after is None:
                 for resource in filter(self._watch.selection, listing.items):
                     yield self._line("ADDED", resource)
                 self._last = listing.revision
-            async with aclosing(self._shown.watch(self._watch.query, self._last)) as batches:
+                if self._watch.marked:
+                    yield self._bookmark(initial=True)
+            async with aclosing(self._shown.watch(self._watch.target.query, self._last)) as batches:
                 async for batch in batches:
                     for change in filter(None, map(selected.translate, batch)):
                         yield self._line(change.type, change.resource)
                     self._last = batch[-1].revision
+                    if self._watch.bookmarks and self._is_due():
+                        yield self._bookmark()
         except OutrigError as error:
             told = of_store(error, self._watch.target.subject)
             if told is None:
@@ -136,9 +142,16 @@ class WatchResponse(Response):
             self._has_columns = True
         return _encode({"type": type_, "object": shown})
 
-    def _bookmark(self) -> bytes:
+    def _is_due(self) -> bool:
+        """Bookmarks tell how far a stream is that few of the changes concern."""
+        return asyncio.get_running_loop().time() - self._told > BOOKMARK_SECONDS
+
+    def _bookmark(self, *, initial: bool = False) -> bytes:
+        self._told = asyncio.get_running_loop().time()
         target = self._watch.target
-        at = {"resourceVersion": str(self._last), "creationTimestamp": None}
+        at: dict[str, Any] = {"resourceVersion": str(self._last), "creationTimestamp": None}
+        if initial:
+            at["annotations"] = {"k8s.io/initial-events-end": "true"}
         return _encode(
             {"type": "BOOKMARK", "object": {"kind": target.kind.name, "apiVersion": target.api_version, "metadata": at}}
         )

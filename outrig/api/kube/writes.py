@@ -5,30 +5,41 @@ write is one transaction; a dry run is the same transaction, undone.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
+from outrig.api.bodies import check_values
 from outrig.api.kube.catalog import Catalog, Target
 from outrig.api.kube.documents import document, owner
 from outrig.api.kube.membership import check_membership
 from outrig.api.kube.messages import with_messages
 from outrig.api.kube.metadata import Metadata
 from outrig.api.kube.options import WriteOptions
-from outrig.api.kube.patches import BadPatch, apply_operations, merge
+from outrig.api.kube.owning import applied, check_config, settled, tracked
+from outrig.api.kube.patches import BadPatch, Inapplicable, apply_operations, merge
 from outrig.api.kube.shown import refuse_shown
-from outrig.api.kube.statuses import MODIFIED, Subject, already_exists, conflict, forbidden, not_found
+from outrig.api.kube.statuses import MODIFIED, Subject, already_exists, conflict, invalid, not_found, terminating
 from outrig.api.kube.strategic import strategic_merge
-from outrig.api.kube.validation import Draft, judge, judge_beside, read_draft
-from outrig.api.refusals import ApiError, bad_request
+from outrig.api.kube.validation import Draft, Strictness, judge, judge_beside, read_draft
+from outrig.api.refusals import ApiError, Cause, bad_request
 from outrig.api.writing import Written, run
 from outrig.resources import Key, Owner, Resource
-from outrig.store.cascade import delete_with_dependents
+from outrig.store.cascade import go_on
 from outrig.store.protocol import Query, Store, Transaction
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 OPERATIONS = "application/json-patch+json"
-APPLY = ("application/apply-patch+yaml", "application/apply-patch+cbor")
+APPLY = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What is applied, and what raises ApiError if its author may not create the object."""
+
+    document: Any
+    may_create: Callable[[], None]
 
 
 async def create(
@@ -40,16 +51,11 @@ async def create(
         raise bad_request("resourceVersion should not be set on objects to be created")
     named = target.at(draft.name)
     refuse_shown(named.key, named.subject)
-    resource, doubts = _judged(_filled(Resource(named.key), draft, named, catalog), named)
-    warnings = (*draft.warnings, *doubts)
+    resource, warnings = _changed(Resource(named.key), draft, named, catalog)
+    managed = tracked(None, resource, sent=sent, target=named, options=options)
 
     async def work(tx: Transaction) -> Written:
-        await _require_namespace(tx, named.namespace)
-        await check_membership(tx, None, resource, named.subject)
-        if await tx.get(named.key) is not None:
-            raise already_exists(named.subject)
-        created = await tx.create(resource)
-        return Written(created, (*warnings, *await _rivals(tx, created, named)))
+        return await _store_new(tx, managed, named, warnings)
 
     return await run(store, work, dry_run=options.dry_run)
 
@@ -68,6 +74,30 @@ async def patch(
     return await _change(store, target, change, catalog=catalog, options=options)
 
 
+async def apply(
+    store: Store, target: Target, config: Configuration, *, catalog: Catalog, options: WriteOptions
+) -> Written:
+    """Server-side apply: make the object, or its status, say what the configuration says; create it if it is absent."""
+    check_config(config.document, target)
+
+    async def work(tx: Transaction) -> Written:
+        current = await tx.get(target.key)
+        if current is None:
+            _require_creatable(config, target)
+        result = applied(current, config.document, target, options=options)
+        draft = read_draft(result.document, target, Strictness.STRICT)
+        if current is not None:
+            _check_preconditions(draft.metadata, current, target)
+        before = Resource(target.key) if current is None else current
+        changed, warnings = _changed(before, draft, target, catalog)
+        managed = replace(changed, managers=result.managers)
+        if current is None:
+            return await _store_new(tx, managed, target, warnings)
+        return await _store_change(tx, current, settled(current, managed), target=target, warnings=warnings)
+
+    return await run(store, work, dry_run=options.dry_run)
+
+
 def patcher(sent: Any, media: str, target: Target) -> Callable[[dict[str, Any]], Any]:
     """What a patch does to a document. Raises ApiError (415) for a media type that the kind does not take."""
     if media == MERGE:
@@ -81,15 +111,17 @@ def patcher(sent: Any, media: str, target: Target) -> Callable[[dict[str, Any]],
 
 def check_patch_type(media: str, target: Target) -> None:
     """Raises ApiError (415) before the body is read."""
-    taken = {MERGE, OPERATIONS} | ({STRATEGIC} if target.kind.strategic_merge else set())
-    if media not in taken:
+    if media not in _taken(target):
         raise _unsupported(media, target)
 
 
+def _taken(target: Target) -> tuple[str, ...]:
+    """The media types of patches that the kind takes."""
+    return OPERATIONS, MERGE, *((STRATEGIC,) if target.kind.strategic_merge else ()), APPLY
+
+
 def _unsupported(media: str, target: Target) -> ApiError:
-    if media in APPLY:
-        return ApiError("UnsupportedMediaType", "server-side apply is not available here: leave out --server-side")
-    taken = ", ".join((MERGE, OPERATIONS, *((STRATEGIC,) if target.kind.strategic_merge else ())))
+    taken = ", ".join(_taken(target))
     return ApiError(
         "UnsupportedMediaType", f"{media or 'no Content-Type'}: patches of {target.subject} must be one of {taken}"
     )
@@ -99,12 +131,15 @@ def _refusing(change: Callable[[dict[str, Any]], Any], target: Target) -> Callab
     def checked(current: dict[str, Any]) -> Any:
         try:
             changed = change(current)
+        except Inapplicable as error:
+            raise invalid(target.subject, [Cause(error.place, error.problem)]) from None
         except BadPatch as error:
             raise bad_request(
                 f"the patch of {target.subject} {target.name!r} is wrong: {error.place}: {error.problem}"
             ) from None
         if not isinstance(changed, dict):
             raise bad_request("a patch must leave an object")
+        check_values(changed)
         return changed
 
     return checked
@@ -120,23 +155,50 @@ async def _change(
         sent = change(document(current, kind=target.kind, version=target.version))
         draft = read_draft(sent, target, options.strictness)
         _check_preconditions(draft.metadata, current, target)
-        return await _store_change(tx, current, draft, target=target, catalog=catalog)
+        changed, warnings = _changed(current, draft, target, catalog)
+        managed = tracked(current, changed, sent=sent, target=target, options=options)
+        return await _store_change(tx, current, managed, target=target, warnings=warnings)
 
     return await run(store, work, dry_run=options.dry_run)
 
 
+def _changed(current: Resource, draft: Draft, target: Target, catalog: Catalog) -> tuple[Resource, tuple[str, ...]]:
+    """The resource as a draft has it, or only its status; and what its author should hear of it."""
+    if target.subresource == "status":
+        return replace(current, status=draft.status), draft.warnings
+    changed, doubts = _judged(_filled(current, draft, target, catalog), target)
+    return changed, (*draft.warnings, *doubts)
+
+
+async def _store_new(tx: Transaction, resource: Resource, target: Target, warnings: tuple[str, ...]) -> Written:
+    await _require_namespace(tx, target)
+    await check_membership(tx, None, resource, target.subject)
+    if await tx.get(target.key) is not None:
+        raise already_exists(target.subject)
+    created = await tx.create(resource)
+    return Written(created, (*warnings, *await _rivals(tx, created, target)), created=True)
+
+
 async def _store_change(
-    tx: Transaction, current: Resource, draft: Draft, *, target: Target, catalog: Catalog
+    tx: Transaction, current: Resource, changed: Resource, *, target: Target, warnings: tuple[str, ...]
 ) -> Written:
     if target.subresource == "status":
-        return Written(await tx.update(replace(current, status=draft.status)), draft.warnings)
-    changed, doubts = _judged(_filled(current, draft, target, catalog), target)
+        return Written(await tx.update(changed), warnings)
     await check_membership(tx, current, changed, target.subject)
     updated = await tx.update(changed)
-    warnings = (*draft.warnings, *doubts, *await _rivals(tx, updated, target))
-    if updated.deleting and not updated.finalizers:
-        updated = (await delete_with_dependents(tx, updated.key))[0]
-    return Written(updated, warnings)
+    warnings = (*warnings, *await _rivals(tx, updated, target))
+    return Written(await go_on(tx, updated, now=datetime.now(UTC)), warnings)
+
+
+def _require_creatable(config: Configuration, target: Target) -> None:
+    """Raises ApiError unless applying may create the object. A resourceVersion does not hinder, as in Kubernetes."""
+    if target.subresource:
+        raise not_found(target.subject)
+    config.may_create()
+    metadata = config.document.get("metadata")
+    if isinstance(metadata, dict) and (uid := metadata.get("uid")):
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise conflict(target.subject, why)
 
 
 def _judged(resource: Resource, target: Target) -> tuple[Resource, tuple[str, ...]]:
@@ -183,12 +245,12 @@ def _owners(sent: Metadata, target: Target, catalog: Catalog) -> tuple[Owner, ..
     return tuple(owner(reference, target.namespace, is_namespaced) for reference in sent.owners)
 
 
-async def _require_namespace(tx: Transaction, name: str) -> None:
-    if not name:
+async def _require_namespace(tx: Transaction, target: Target) -> None:
+    """Raises ApiError where the namespace is not there (404), or takes nothing new any more (403)."""
+    if not target.namespace:
         return
-    namespace = await tx.get(Key("", "Namespace", "", "", name))
-    subject = Subject("", "namespaces", "Namespace", name)
+    namespace = await tx.get(Key("", "Namespace", "", "", target.namespace))
     if namespace is None:
-        raise not_found(subject)
+        raise not_found(Subject("", "namespaces", "Namespace", target.namespace))
     if namespace.deleting:
-        raise forbidden(subject, "it is being deleted")
+        raise terminating(target.subject, target.namespace)

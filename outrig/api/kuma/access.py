@@ -1,42 +1,61 @@
-"""Who may do what: administrators everything; viewers, which all users with a token are, read all but secrets; anybody
-else sees what the server is, and who they are.
+"""Who may do what on Kuma's API: as on kubectl's, by roles. Kinds are resources of group `kuma.io`, in no namespace;
+pages and tokens are paths.
 
-In: a caller. Out: nothing, or a Refusal (403) in Kuma's words.
+In: what all requests pass, a caller, what it wants. Out: nothing, or a Refusal (403) in Kuma's words.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-from outrig.api.callers import AUTHENTICATED, MESH_ADMINS, Caller, Role
-from outrig.api.kuma.catalog import SECRETS
+from outrig.api.access.acting import check_impersonation
+from outrig.api.access.gate import Gate
+from outrig.api.access.rules import Attributes
+from outrig.api.accounts import account
+from outrig.api.callers import ADMINS, AUTHENTICATED, MASTERS, MESH_ADMINS, SIGNED_IN, Caller
+from outrig.api.kuma.addresses import Address
 from outrig.api.kuma.refusals import denied
+from outrig.api.refusals import ApiError
+from outrig.dialects.kind import Kind
+from outrig.dialects.kuma import RefusedKind
+
+_VERBS: Final = {"PUT": "update", "DELETE": "delete"}
+_HINT: Final = 'send a user token as "Authorization: Bearer TOKEN"'
 
 
-def require_reader(caller: Caller, what: str) -> None:
-    """Raises Refusal unless the caller may read. `what` ends the sentence: the type it is about, or the path."""
-    if caller.role is Role.ANONYMOUS:
-        raise denied(f'{_who(caller)} cannot access {what}: send a user token as "Authorization: Bearer TOKEN"')
+def require_path(gate: Gate, caller: Caller, path: str, *, verb: str = "get") -> None:
+    """Raises Refusal unless the caller may do that with a page."""
+    _require(gate, caller, Attributes(verb, path=path), path)
 
 
-def require_admin(caller: Caller, what: str) -> None:
-    """Raises Refusal unless the caller may do everything."""
-    if caller.role is not Role.ADMIN:
-        raise denied(f"{_who(caller)} cannot access {what}: only the group {MESH_ADMINS} may")
+def require(gate: Gate, caller: Caller, kind: Kind | RefusedKind, *, address: Address, method: str) -> None:
+    """Raises Refusal unless the caller may do that with resources of a kind. A PUT is an update, even a first one."""
+    account().mesh = address.mesh
+    verb = _VERBS.get(method, "get" if address.name else "list")
+    asked = Attributes(verb, kind.group, kind.plural, name=address.name)
+    _require(gate, caller, asked, f'the resource of type "{kind.name}"')
 
 
-def require(caller: Caller, kind: tuple[str, str], *, writing: bool) -> None:
-    """Raises Refusal unless the caller may read, or write, resources of a kind."""
-    check = require_admin if writing or kind in SECRETS else require_reader
-    check(caller, f'the resource of type "{kind[1]}"')
+def require_acting(gate: Gate, caller: Caller, sent: Mapping[str, Any]) -> None:
+    """Raises ApiError (403) unless the caller may act as the user that a token is asked for."""
+    groups = sent.get("groups")
+    listed = [str(group) for group in groups] if isinstance(groups, list) else []
+    check_impersonation(caller, str(sent.get("name") or ""), listed, gate.grants)
 
 
 def who_am_i(caller: Caller) -> dict[str, Any]:
     """The caller as Kuma describes users."""
-    if caller.role is Role.ANONYMOUS:
+    if caller.is_anonymous:
         return {"name": "mesh-system:anonymous", "groups": ["mesh-system:unauthenticated"]}
-    more = (MESH_ADMINS,) if caller.role is Role.ADMIN else ()
-    return {"name": caller.name, "groups": list(dict.fromkeys((*caller.groups, *more, AUTHENTICATED)))}
+    more = (MESH_ADMINS,) if {ADMINS, MASTERS} & {*caller.groups} else ()
+    groups = dict.fromkeys((*caller.groups, *more, AUTHENTICATED))
+    return {"name": caller.name, "groups": [group for group in groups if group != SIGNED_IN]}
 
 
-def _who(caller: Caller) -> str:
-    known = who_am_i(caller)
-    return f'user "{known["name"]}/{",".join(known["groups"])}"'
+def _require(gate: Gate, caller: Caller, asked: Attributes, what: str) -> None:
+    try:
+        gate.require(caller, asked)
+    except ApiError:
+        known = who_am_i(caller)
+        who = f'user "{known["name"]}/{",".join(known["groups"])}"'
+        needed = f"no role of theirs allows {asked.verb} of {asked.path or f'{asked.resource}.{asked.group}'}"
+        raise denied(f"{who} cannot access {what}: {_HINT if caller.is_anonymous else needed}") from None

@@ -4,9 +4,10 @@ In: a store, kinds, who tells who is calling, and the parts that answer for toke
 `kuma_routes`. Every error is a problem document (`refusals`). Paths of others are left to others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 from starlette.requests import Request
@@ -14,17 +15,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from outrig.api.callers import Authenticate, Caller
+from outrig.api.access.gate import Gate
+from outrig.api.callers import Caller
 from outrig.api.edge import Answering
 from outrig.api.kuma import about
 from outrig.api.kuma.about import Installation
-from outrig.api.kuma.access import require_admin, require_reader, who_am_i
+from outrig.api.kuma.access import require_acting, require_path, who_am_i
 from outrig.api.kuma.addresses import first_word, parse_path
 from outrig.api.kuma.catalog import Catalog
-from outrig.api.kuma.insights import Counters
 from outrig.api.kuma.inspection import Inspector
 from outrig.api.kuma.kinds import Kinds
-from outrig.api.kuma.refusals import not_allowed, not_found, refuse
+from outrig.api.kuma.refusals import RETRIEVE, Refusal, not_allowed, not_found, refuse
 from outrig.api.kuma.sending import sent_object
 from outrig.api.kuma.tokens import Issuing
 from outrig.api.kuma.totals import Totals
@@ -37,6 +38,14 @@ from outrig.tokens.tokens import Tokens
 _READS: Final = ("GET", "HEAD")
 _PAGES: Final = ("/", "/who-am-i", "/policies", "/_resources", "/config")
 _TOTALS: Final = ("global-insight", "mesh-insights")
+_ABSENT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "gui": "there is no GUI",
+        "versions": "it is gone from Kuma too; / tells the version",
+        "_kri": "resources are found by mesh, kind and name: not by KRI yet",
+    }
+)
+"""Paths of Kuma's that are not served, by their first word, each with the reason."""
 _TOKENS: Final = "/tokens/"
 
 
@@ -46,14 +55,13 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the API is made of. `counters`, `inspector`: of the proxies of this control plane."""
+    """What the API is made of. `inspector`: of the proxies of this control plane."""
 
     store: Store
     kinds: tuple[Kind, ...]
-    authenticate: Authenticate
+    gate: Gate
     keep_mesh: KeepMesh
     tokens: Tokens
-    counters: Counters
     inspector: Inspector
     installation: Installation = field(default_factory=Installation)
     now: Callable[[], datetime] = _utc_now
@@ -62,7 +70,7 @@ class Parts:
 def kuma_routes(parts: Parts) -> list[BaseRoute]:
     """The routes of Kuma's API, to be mounted before those that take every path."""
     api = KumaApi(parts)
-    return [_Beginning(api.beginnings, Answering(api.respond, refuse))]
+    return [_Beginning(api.beginnings, Answering(api.respond, refuse, parts.gate))]
 
 
 class _Beginning(BaseRoute):
@@ -84,30 +92,31 @@ class KumaApi:
 
     def __init__(self, parts: Parts) -> None:
         self._catalog = Catalog(parts.kinds, REFUSED)
-        self._authenticate, self._installation = parts.authenticate, parts.installation
+        self._gate, self._installation = parts.gate, parts.installation
         self._issuing = Issuing(parts.store, parts.tokens, parts.now)
-        self._kinds = Kinds(parts.store, self._catalog, parts.keep_mesh, parts.counters, parts.inspector, parts.now)
+        self._kinds = Kinds(parts.store, parts.gate, self._catalog, parts.keep_mesh, parts.inspector, parts.now)
         self._totals = Totals(parts.store, self._catalog)
 
     @property
     def beginnings(self) -> frozenset[str]:
         """The first words of the paths it answers; empty: of `/`."""
-        return frozenset((*map(first_word, _PAGES), first_word(_TOKENS), *_TOTALS, *self._catalog.plurals))
+        return frozenset((*map(first_word, _PAGES), first_word(_TOKENS), *_TOTALS, *_ABSENT, *self._catalog.plurals))
 
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request, caller: Caller) -> Response:
         """The answer. Raises ApiError, and what a store raises."""
-        caller = await self._authenticate(request.scope)
         path = request.scope["path"]
         if path in _PAGES:
             return self._page(request, caller, path)
         if path.startswith(_TOKENS):
             return await self._token(request, caller, path.removeprefix(_TOKENS))
+        if reason := _ABSENT.get(first_word(path)):
+            raise Refusal("NotFound", RETRIEVE, reason)
         address = parse_path(path)
         if address is None:
             raise not_found()
         if address.plural in _TOTALS:
             _require_read(request)
-            require_reader(caller, path)
+            require_path(self._gate, caller, path)
             return JSONResponse(await self._totals.respond(request, address))
         return await self._kinds.respond(request, caller, address)
 
@@ -123,15 +132,18 @@ class KumaApi:
             case "/_resources":
                 shown = about.resources(self._catalog)
             case _:
-                require_reader(caller, path)
+                require_path(self._gate, caller, path)
                 shown = dict(self._installation.config())
         return JSONResponse(shown)
 
     async def _token(self, request: Request, caller: Caller, what: str) -> Response:
         if request.method != "POST":
             raise not_allowed("tokens are asked for by POST")
-        require_admin(caller, f"the tokens of type {what!r}")
-        return PlainTextResponse(await self._issuing.issue(what, await sent_object(request)))
+        require_path(self._gate, caller, f"{_TOKENS}{what}", verb="post")
+        sent = await sent_object(request)
+        if what == "user":
+            require_acting(self._gate, caller, sent)
+        return PlainTextResponse(await self._issuing.issue(what, sent))
 
 
 def _require_read(request: Request) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from outrig.api.kuma.catalog import DATAPLANE, id_of, is_policy, shown_mesh
 from outrig.api.projection import NAME_LABEL, NAMESPACE_LABEL
 from outrig.dialects.kind import Kind
+from outrig.dialects.kuma.overview import probed_body
 from outrig.dialects.kuma.tags import LOCAL_ZONE, ZONE
 from outrig.resources import Resource
 
@@ -21,8 +22,8 @@ _NEVER: Final = "0001-01-01T00:00:00Z"
 
 
 def document(resource: Resource, kind: Kind) -> dict[str, Any]:
-    """The resource as a user reads it."""
-    return {**meta(resource, kind), **resource.body}
+    """The resource as a user reads it. What is known of a Dataplane's probed inbounds is shown where Kuma keeps it."""
+    return {**meta(resource, kind), **(probed_body(resource) if id_of(kind) == DATAPLANE else resource.body)}
 
 
 def meta(resource: Resource, kind: Kind, *, type_: str = "") -> dict[str, Any]:

@@ -7,36 +7,22 @@ are made when somebody asks.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from outrig.api.kuma.catalog import is_policy
 from outrig.api.kuma.documents import meta, timestamp
-from outrig.api.projection import stands_for
 from outrig.dialects.kind import Kind
 from outrig.dialects.kuma.dataplane import networking_of
-from outrig.dialects.kuma.insight import Counts
 from outrig.dialects.kuma.overview import Standing, overview_body, standing_of, subscriptions_of
 from outrig.dialects.kuma.tags import SERVICE
-from outrig.resources import Key, Resource
+from outrig.resources import Resource
 
 _WORDS = {Standing.ONLINE: "online", Standing.OFFLINE: "offline", Standing.DEGRADED: "partiallyDegraded"}
 
 
-class Counters(Protocol):
-    """What was counted on the xDS streams that are open here."""
-
-    def counts(self, workload: Key) -> Mapping[str, Counts] | None:
-        """By short type (`cds`, `eds`, `lds`, `rds`), of the proxy of a Dataplane or WorkloadEntry.
-
-        None: its stream is not here.
-        """
-        ...
-
-
-def dataplane_overview(dataplane: Resource, kind: Kind, counters: Counters) -> dict[str, Any]:
+def dataplane_overview(dataplane: Resource, kind: Kind) -> dict[str, Any]:
     """The DataplaneOverview."""
-    body = overview_body(dataplane, counters.counts(stands_for(dataplane)))
-    return {**meta(dataplane, kind, type_=f"{kind.name}Overview"), **body}
+    return {**meta(dataplane, kind, type_=f"{kind.name}Overview"), **overview_body(dataplane)}
 
 
 def mesh_overview(mesh: Resource, kind: Kind, insight: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,14 +12,16 @@ from starlette.requests import Request
 
 from outrig.api.kuma.catalog import id_of, mesh_key
 from outrig.api.kuma.documents import kri, reference
+from outrig.api.kuma.dumps import config_dump
 from outrig.api.kuma.lists import in_order, listed, read_filter, read_page
-from outrig.api.kuma.refusals import Refusal
+from outrig.api.kuma.refusals import RETRIEVE, Refusal
 from outrig.api.projection import stands_for
 from outrig.dialects.kind import Kind
 from outrig.dialects.kuma import DATAPLANE, MESH_TRAFFIC_PERMISSION
 from outrig.dialects.kuma.applicable import Guarded, guarded_inbounds
 from outrig.dialects.kuma.dataplane_spec import Inbound
 from outrig.dialects.kuma.mesh import enabled_backend
+from outrig.dialects.kuma.overview import warnings_of
 from outrig.dialects.kuma.tags import SERVICE
 from outrig.resources import Key, Resource
 from outrig.store.protocol import Query, Store
@@ -27,7 +29,13 @@ from outrig.store.protocol import Query, Store
 RULES: Final = "_rules"
 POLICIES: Final = "_policies"
 CONFIG: Final = "_config"
-VIEWS: Final = (RULES, POLICIES, CONFIG)
+DUMP: Final = "xds"
+VIEWS: Final = (RULES, POLICIES, CONFIG, DUMP)
+LIVE: Final = ("stats", "clusters")
+"""Views that only a proxy itself could give."""
+LATER: Final = ("_layout", "_inbounds", "_outbounds")
+"""Views that there are not yet, by their first word."""
+
 _KIND: Final = MESH_TRAFFIC_PERMISSION
 
 Write = Callable[[Iterable[Resource]], list[dict[str, Any]]]
@@ -36,18 +44,26 @@ Write = Callable[[Iterable[Resource]], list[dict[str, Any]]]
 class Inspector(Protocol):
     """Knows what the proxies are given."""
 
-    def config(self, workload: Key) -> Mapping[str, Mapping[str, Any]] | None:
-        """Envoy resources by type and name, of the proxy of a Dataplane or WorkloadEntry; None: it has no proxy."""
+    def config(self, workload: Key, *, proto_names: bool = False) -> Mapping[str, Mapping[str, Any]] | None:
+        """Envoy resources by type and name, of the proxy of a Dataplane or WorkloadEntry; None: it has no proxy.
+
+        `proto_names`: fields are spelt as in Envoy's own dumps.
+        """
         ...
 
 
 async def inspected(view: str, dataplane: Resource, store: Store, inspector: Inspector) -> dict[str, Any]:
-    """One of the views. Raises Refusal (404) for a configuration that there is not."""
-    if view == CONFIG:
-        config = inspector.config(stands_for(dataplane))
+    """One of the views. Raises Refusal (404) for a configuration that there is not, and for what is not asked for."""
+    if view in LIVE:
+        why = "what Envoy itself says is not asked for yet: _config and xds show what it was given"
+        raise Refusal("NotFound", RETRIEVE, why)
+    if view.partition("/")[0] in LATER:
+        raise Refusal("NotFound", RETRIEVE, f"{view} is not supported yet: there are {', '.join(VIEWS)}, _overview")
+    if view in (CONFIG, DUMP):
+        config = inspector.config(stands_for(dataplane), proto_names=view == DUMP)
         if config is None:
             raise Refusal("NotFound", "Could not retrieve a configuration", "this Dataplane has no proxy in the mesh")
-        return {"xds": config}
+        return {"xds": config} if view == CONFIG else config_dump(config)
     guarded = await _guarded(store, dataplane)
     return _rules(dataplane, guarded, await _warnings(store, dataplane)) if view == RULES else _policies(guarded)
 
@@ -75,7 +91,8 @@ async def _guarded(store: Store, dataplane: Resource) -> list[Guarded]:
 async def _warnings(store: Store, dataplane: Resource) -> list[str]:
     mesh = await store.get(mesh_key(dataplane.key.mesh))
     off = mesh is None or enabled_backend(mesh) is None
-    return ["they have no effect while mtls of the Mesh is off"] if off else []
+    told = [one for one in warnings_of(dataplane) if f" {_KIND.name} " in one]
+    return ["they have no effect while mtls of the Mesh is off", *told] if off else told
 
 
 def _rules(dataplane: Resource, guarded: Iterable[Guarded], warnings: Sequence[str]) -> dict[str, Any]:

@@ -13,14 +13,15 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from outrig.api.access.gate import Gate
 from outrig.api.callers import Caller
 from outrig.api.kuma.access import require
 from outrig.api.kuma.addresses import OVERVIEW, Address
 from outrig.api.kuma.catalog import DATAPLANE, MESH, ZONES, Catalog, id_of, is_policy
 from outrig.api.kuma.documents import document
-from outrig.api.kuma.insights import Counters, dataplane_overview, mesh_overview, zone_overview
-from outrig.api.kuma.inspection import VIEWS, Inspector, inspected, policy_dataplanes
-from outrig.api.kuma.lists import in_order, listed, read_filter, read_page
+from outrig.api.kuma.insights import dataplane_overview, mesh_overview, zone_overview
+from outrig.api.kuma.inspection import LATER, LIVE, VIEWS, Inspector, inspected, policy_dataplanes
+from outrig.api.kuma.lists import in_order, listed, on_page, read_filter, read_page
 from outrig.api.kuma.reading import Reading
 from outrig.api.kuma.refusals import RETRIEVE, not_allowed, not_found, not_valid
 from outrig.api.kuma.sending import sent_object
@@ -44,9 +45,9 @@ class Kinds:
     """Serves the resources of all kinds."""
 
     store: Store
+    gate: Gate
     catalog: Catalog
     keep_mesh: KeepMesh
-    counters: Counters
     inspector: Inspector
     now: Callable[[], datetime]
 
@@ -56,7 +57,7 @@ class Kinds:
         if kind is None or request.method not in _METHODS:
             raise not_found() if kind is None else not_allowed("Method not allowed")
         writing = _METHODS[request.method]
-        require(caller, (kind.group, kind.name), writing=writing)
+        require(self.gate, caller, kind, address=address, method=request.method)
         if isinstance(kind, RefusedKind):
             return _refused(kind, address, writing=writing)
         if address.mesh and not kind.mesh_scoped:
@@ -101,7 +102,7 @@ class Kinds:
             return (await self._shows(kind, [found], address.view))(found)
         if address.view == _MATCHING and is_policy(kind):
             return await policy_dataplanes(request, self.store, found)
-        if id_of(kind) == DATAPLANE and address.view in VIEWS:
+        if id_of(kind) == DATAPLANE and address.view.partition("/")[0] in (*VIEWS, *LIVE, *LATER):
             return await inspected(address.view, found, self.store, self.inspector)
         raise not_found()
 
@@ -109,7 +110,7 @@ class Kinds:
         page, fits = read_page(request.query_params), read_filter(request.query_params, kind)
         there = await Reading(self.store).find(kind, address.mesh)
         found = in_order(compress(there, await in_turns(fits, there)))
-        return listed(request, found, page, await self._shows(kind, found, address.view))
+        return listed(request, found, page, await self._shows(kind, on_page(found, page), address.view))
 
     async def _shows(self, kind: Kind, found: list[Resource], view: str) -> Show:
         """How resources of a kind are written in a view. Raises Refusal (404) for a view that it does not have."""
@@ -119,7 +120,7 @@ class Kinds:
             raise not_found(RETRIEVE)
         match id_of(kind):
             case kind_id if kind_id == DATAPLANE:
-                return lambda resource: dataplane_overview(resource, kind, self.counters)
+                return lambda resource: dataplane_overview(resource, kind)
             case kind_id if kind_id in ZONES:
                 return lambda resource: zone_overview(resource, kind)
             case kind_id if kind_id == MESH:

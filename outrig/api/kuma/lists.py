@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -71,16 +72,21 @@ def in_order(resources: Iterable[Resource]) -> list[Resource]:
     return sorted(resources, key=_place)
 
 
+def on_page(found: Iterable[Resource], page: Page) -> list[Resource]:
+    """What is shown of what was found, which is in order."""
+    return list(islice((resource for resource in found if _place(resource) > page.after), page.size))
+
+
 def listed(
     request: Request, found: Sequence[Resource], page: Page, write: Callable[[Resource], dict[str, Any]]
 ) -> dict[str, Any]:
     """The list document: one page of what was found, which is in order, and where the next one is."""
-    rest = [resource for resource in found if _place(resource) > page.after]
-    shown = rest[: page.size]
+    shown = on_page(found, page)
+    is_last = not shown or shown[-1] is found[-1]
     return {
         "total": len(found),
         "items": [write(resource) for resource in shown],
-        "next": _next(request, shown[-1]) if len(rest) > len(shown) else None,
+        "next": None if is_last else _next(request, shown[-1]),
     }
 
 

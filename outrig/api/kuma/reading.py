@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from outrig.api.kuma.catalog import DATAPLANE, id_of, is_name, key_of, mesh_key
-from outrig.api.kuma.refusals import not_found
+from outrig.api.kuma.refusals import named, not_found
 from outrig.api.projection import Choice, as_dataplane, choices
+from outrig.dialects.causes import shown
 from outrig.dialects.core.namespace import NAMESPACE, mesh_of
 from outrig.dialects.core.service import SERVICE
 from outrig.dialects.istio.workload_entry import WORKLOAD_ENTRY, is_registered
@@ -29,14 +30,16 @@ class Reading:
     store: Store
 
     async def get(self, kind: Kind, mesh: str, name: str) -> Resource:
-        """The resource of that name. Raises Refusal (404)."""
+        """The resource of that name. Raises Refusal (404), for an unknown mesh too."""
         if not is_name(kind, name) or (mesh and not is_mesh_name(mesh)):
-            raise not_found()
+            raise not_found(what=named(kind, mesh, name))
         found = await self.store.get(key_of(kind, mesh, name))
         if found is None and id_of(kind) == DATAPLANE:
             found = next((task for task in await self._tasks(mesh) if task.key.name == name), None)
+        if found is None and mesh:
+            await self.require_mesh(mesh)
         if found is None:
-            raise not_found()
+            raise not_found(what=named(kind, mesh, name))
         return found
 
     async def find(self, kind: Kind, mesh: str) -> list[Resource]:
@@ -53,7 +56,7 @@ class Reading:
     async def require_mesh(self, mesh: str) -> None:
         """Raises Refusal (404) where there is no such Mesh."""
         if not is_mesh_name(mesh) or await self.store.get(mesh_key(mesh)) is None:
-            raise not_found("Failed to retrieve Mesh")
+            raise not_found("Failed to retrieve Mesh", f"Mesh {shown(mesh)}")
 
     async def is_task(self, key: Key) -> bool:
         """Whether the name of a Dataplane is that of a WorkloadGroup's task."""

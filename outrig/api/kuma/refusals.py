@@ -10,6 +10,8 @@ from typing import Any, Final
 from starlette.responses import JSONResponse, Response
 
 from outrig.api.refusals import ApiError, Cause
+from outrig.dialects.causes import shown
+from outrig.dialects.kind import Kind
 from outrig.errors import OutrigError
 from outrig.store import protocol as stores
 
@@ -28,6 +30,7 @@ _TITLES: Final = {
     "AlreadyExists": "Conflict",
     "InternalError": "Internal Server Error",
     "ServiceUnavailable": "Service Unavailable",
+    "TooManyRequests": "Too Many Requests",
 }
 
 
@@ -44,9 +47,15 @@ def not_valid(causes: Iterable[Cause], *, title: str = PROCESS, detail: str = NO
     return Refusal("BadRequest", title, detail, causes)
 
 
-def not_found(title: str = RETRIEVE) -> Refusal:
-    """There is no such resource, or nothing is served there."""
-    return Refusal("NotFound", title, "Not found")
+def not_found(title: str = RETRIEVE, what: str = "") -> Refusal:
+    """There is no such resource (`what`, where that is known), or nothing is served there."""
+    return Refusal("NotFound", title, f"Not found: there is no {what}" if what else "Not found")
+
+
+def named(kind: Kind, mesh: str, name: str) -> str:
+    """A resource as sentences name it."""
+    where = f" in mesh {shown(mesh)}" if mesh and kind.name != "Mesh" else ""
+    return f"{kind.name} {shown(name)}{where}"
 
 
 def not_allowed(why: str) -> Refusal:
@@ -67,7 +76,7 @@ def refuse(error: OutrigError) -> Response | None:
     response = JSONResponse(document(told), status_code=told.http_code)
     if told.reason == "Unauthorized":
         response.headers["www-authenticate"] = "Bearer"
-    if told.reason == "ServiceUnavailable":
+    if told.reason in ("ServiceUnavailable", "TooManyRequests"):
         response.headers["retry-after"] = "1"
     return response
 
@@ -99,5 +108,5 @@ def _of_store(error: OutrigError) -> ApiError | None:
         case stores.AlreadyExists() | stores.Conflict():
             return Refusal("Conflict", "Conflict", "somebody else changed it meanwhile: read it again and repeat")
         case stores.Unavailable():
-            return ApiError("ServiceUnavailable", f"the store cannot be reached now: {error.problem}")
+            return ApiError("ServiceUnavailable", f"the store cannot be reached now: {error.problem} [{error.code}]")
     return None

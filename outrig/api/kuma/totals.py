@@ -12,7 +12,7 @@ from starlette.requests import Request
 from outrig.api.kuma.addresses import Address
 from outrig.api.kuma.catalog import DATAPLANE, MESH, Catalog, id_of
 from outrig.api.kuma.insights import Tally, global_insight, mesh_insight, tally
-from outrig.api.kuma.lists import in_order, listed, read_filter, read_page
+from outrig.api.kuma.lists import in_order, listed, on_page, read_filter, read_page
 from outrig.api.kuma.reading import Reading
 from outrig.api.kuma.refusals import not_found
 from outrig.api.turns import in_turns
@@ -39,7 +39,7 @@ class Totals:
             return await self.of_mesh(await reading.get(kind, "", address.name))
         page, fits = read_page(request.query_params), read_filter(request.query_params, kind)
         meshes = in_order(filter(fits, await reading.find(kind, "")))
-        insights = {mesh.key.name: await self.of_mesh(mesh) for mesh in meshes}
+        insights = {mesh.key.name: await self.of_mesh(mesh) for mesh in on_page(meshes, page)}
         return listed(request, meshes, page, lambda mesh: insights[mesh.key.name])
 
     async def of_mesh(self, mesh: Resource) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from outrig.api.callers import Authenticate
+from outrig.api.access.gate import Gate
+from outrig.api.access.rules import Attributes
+from outrig.api.callers import Caller
 from outrig.api.edge import Answering
-from outrig.api.kube.access import may
 from outrig.api.kube.answers import answer, refuse
-from outrig.api.kube.statuses import Subject, forbidden, method_not_allowed
+from outrig.api.kube.statuses import Subject, method_not_allowed
 from outrig.api.refusals import bad_request
 from outrig.why import Asked, BadQuestion, Explanation
 from outrig.why.document import document_of
@@ -33,22 +34,20 @@ class Witness(Protocol):
         ...
 
 
-def why_route(witness: Witness, authenticate: Authenticate) -> Route:
+def why_route(witness: Witness, gate: Gate) -> Route:
     """The route."""
 
-    async def respond(request: Request) -> Response:
-        caller = await authenticate(request.scope)
+    async def respond(request: Request, caller: Caller) -> Response:
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed(_SUBJECT)
-        if not may(caller, "get"):
-            raise forbidden(_SUBJECT, f'User "{caller.name}" cannot get path "{PATH}"')
+        gate.require(caller, Attributes("get", path=PATH))
         asked = _asked(request)
         try:
             return answer(document_of(await witness.explain(asked)))
         except BadQuestion as error:
             raise bad_request(str(error)) from None
 
-    return Route(PATH, Answering(respond, refuse))
+    return Route(PATH, Answering(respond, refuse, gate))
 
 
 def _asked(request: Request) -> Asked:

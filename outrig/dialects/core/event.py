@@ -1,6 +1,7 @@
 """Event (core/v1): what happened to a resource, for people. The control plane writes them; nothing reads them back."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -8,7 +9,7 @@ from pydantic import Field
 
 from outrig.dialects.core.service_account import ObjectReference
 from outrig.dialects.kind import Column, Kind
-from outrig.dialects.schema import Form
+from outrig.dialects.schema import ATOMIC, Form
 from outrig.resources import Json, Key, Resource
 
 Count = Annotated[int, Field(ge=0)]
@@ -31,7 +32,9 @@ class EventSeries(Form):
 class EventBody(Form):
     """One thing that happened, perhaps several times."""
 
-    involved_object: ObjectReference = Field(description="The object that this event is about.")
+    involved_object: ObjectReference = Field(
+        description="The object that this event is about.", json_schema_extra=ATOMIC
+    )
     reason: str = Field(default="", description="Why, as one CamelCase word.")
     message: str = Field(default="", description="What happened, for people.")
     type: str = Field(default="", description="Normal or Warning.")
@@ -42,7 +45,9 @@ class EventBody(Form):
     event_time: str | None = Field(default=None, description="When it was first seen (RFC 3339, microseconds).")
     series: EventSeries | None = Field(default=None, description="The run of events that this one stands for.")
     action: str = Field(default="", description="What was done or refused.")
-    related: ObjectReference | None = Field(default=None, description="Another object that has to do with it.")
+    related: ObjectReference | None = Field(
+        default=None, description="Another object that has to do with it.", json_schema_extra=ATOMIC
+    )
     reporting_component: str = Field(default="", description="Controller that reported it.")
     reporting_instance: str = Field(default="", description="Instance of that controller.")
 
@@ -109,6 +114,11 @@ def event_key(about: Key, *what: str) -> Key:
 
 def warning_event(about: Key, *, uid: str, reason: str, message: str, now: datetime) -> Json:
     """The body of a warning about a resource (of an API group whose version is v1), seen once."""
+    return {**normal_event(about, uid=uid, reason=reason, message=message, now=now), "type": "Warning"}
+
+
+def normal_event(about: Key, *, uid: str, reason: str, message: str, now: datetime) -> Json:
+    """The body of an Event that is no warning."""
     return {
         "involvedObject": {
             "apiVersion": f"{about.group}/v1",
@@ -119,13 +129,19 @@ def warning_event(about: Key, *, uid: str, reason: str, message: str, now: datet
         },
         "reason": reason,
         "message": message,
-        "type": "Warning",
+        "type": "Normal",
         "source": {"component": "outrig"},
         "reportingComponent": "outrig",
         "count": 1,
         "firstTimestamp": event_time(now),
         "lastTimestamp": event_time(now),
     }
+
+
+def seen_again(before: Resource, body: Json) -> Resource:
+    """The Event that was there, counted up, with what the new one says."""
+    first, count = before.body.get("firstTimestamp"), before.body.get("count", 0)
+    return replace(before, body={**body, "firstTimestamp": first, "count": count + 1})
 
 
 def event_time(when: datetime) -> str:

@@ -11,8 +11,9 @@ from outrig.dialects.bans import ban_findings
 from outrig.dialects.columns import AGE
 from outrig.dialects.kind import Column, Kind, Scope
 from outrig.dialects.schema import Form
+from outrig.dialects.statuses import NamespaceStatus
 from outrig.model import Namespace
-from outrig.resources import Resource
+from outrig.resources import Json, Resource
 
 MESH_LABEL: Final = "kuma.io/mesh"
 DEFAULT_MESH: Final = "default"
@@ -39,8 +40,12 @@ def _compile(resource: Resource, scope: Scope) -> tuple[Namespace, ...]:  # noqa
     return (Namespace(resource.key, resource.key.name, mesh_of(resource)),)
 
 
-def _status(resource: Resource) -> str:
+def _phase(resource: Resource) -> str:
     return "Terminating" if resource.deleting else "Active"
+
+
+def _observed(resource: Resource) -> Json:
+    return {**resource.status, "phase": _phase(resource)}
 
 
 NAMESPACE: Final = Kind(
@@ -52,8 +57,10 @@ NAMESPACE: Final = Kind(
     versions=("v1",),
     schema=NamespaceBody,
     namespaced=False,
+    status_schema=NamespaceStatus,
     strategic_merge=True,
-    columns=(Column("Status", _status, description="Active, or Terminating while it is being deleted"), AGE),
+    columns=(Column("Status", _phase, description="Active, or Terminating while it is being deleted"), AGE),
+    observed=_observed,
     findings=lambda resource: tuple(ban_findings(resource)),
     compile=_compile,
 )

@@ -13,6 +13,7 @@ from outrig.dialects.kind import Column, Kind, Scope
 from outrig.dialects.protocols import protocol_of_port
 from outrig.dialects.reach import asked_distribution, export_words, exported_to, is_near_first
 from outrig.dialects.schema import parse
+from outrig.dialects.statuses import ServiceStatus
 from outrig.model import Selector, Service, ServicePort, labels_of
 from outrig.resources import Resource
 
@@ -74,6 +75,7 @@ SERVICE: Final = Kind(
     categories=("all",),
     versions=("v1",),
     schema=ServiceBody,
+    status_schema=ServiceStatus,
     strategic_merge=True,
     columns=(
         Column("Type", lambda service: _spec(service, "type"), description="ClusterIP, NodePort or LoadBalancer"),

@@ -3,14 +3,14 @@
 Workloads get the identity of the account that their WorkloadGroup names, whether or not this resource exists.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from outrig.dialects.columns import AGE
 from outrig.dialects.findings import NOT_HONOURED, Place
 from outrig.dialects.kind import Column, Kind
-from outrig.dialects.schema import Form, parse
+from outrig.dialects.schema import ATOMIC, Form, keyed_by, parse
 from outrig.errors import Finding
 from outrig.resources import Resource
 
@@ -36,7 +36,9 @@ class LocalReference(Form):
 class ServiceAccountBody(Form):
     """An account; what matters of it is its name."""
 
-    secrets: list[ObjectReference] = Field(default=[], description="Accepted as in Kubernetes; has no effect.")
+    secrets: list[Annotated[ObjectReference, Field(json_schema_extra=ATOMIC)]] = Field(
+        default=[], description="Accepted as in Kubernetes; has no effect.", json_schema_extra=keyed_by("name")
+    )
     image_pull_secrets: list[LocalReference] = Field(
         default=[], description="Accepted as in Kubernetes; has no effect."
     )

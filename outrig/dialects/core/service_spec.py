@@ -6,6 +6,7 @@ from pydantic import Field
 
 from outrig.dialects import syntax
 from outrig.dialects.schema import (
+    ATOMIC,
     DnsLabelOrEmpty,
     Form,
     IpOrEmpty,
@@ -14,6 +15,7 @@ from outrig.dialects.schema import (
     Port,
     PortOrName,
     empty_or,
+    keyed_by,
 )
 from outrig.resources import Json
 
@@ -60,8 +62,12 @@ class ServiceSpec(Form):
     type: Literal["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"] = Field(
         default="ClusterIP", description="All but ExternalName mean the same inside the mesh."
     )
-    selector: Labels | None = Field(default=None, description="Labels of the workloads behind the service.")
-    ports: list[ServicePortSpec] | None = Field(default=None, description="Ports on which callers reach it.")
+    selector: Labels | None = Field(
+        default=None, description="Labels of the workloads behind the service.", json_schema_extra=ATOMIC
+    )
+    ports: list[ServicePortSpec] | None = Field(
+        default=None, description="Ports on which callers reach it.", json_schema_extra=keyed_by("port", "protocol")
+    )
     cluster_ip: ClusterIp | None = Field(
         default=None,
         alias="clusterIP",

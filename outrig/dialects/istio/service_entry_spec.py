@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from outrig.dialects.istio.workload_template import WorkloadTemplate
-from outrig.dialects.schema import DnsLabel, Form, Labels, Port
+from outrig.dialects.schema import DnsLabel, Form, Labels, Port, keyed_by
 
 Short = Annotated[str, Field(max_length=256)]
 
@@ -38,7 +38,12 @@ class ServiceEntrySpec(Form):
     addresses: list[Annotated[str, Field(max_length=64)]] = Field(
         default=[], max_length=256, description="IP addresses under which callers may know the first host as well."
     )
-    ports: list[ServiceEntryPort] = Field(default=[], max_length=256, description="Ports on which callers reach it.")
+    ports: list[ServiceEntryPort] = Field(
+        default=[],
+        max_length=256,
+        description="Ports on which callers reach it.",
+        json_schema_extra=keyed_by("name"),
+    )
     location: Literal["MESH_EXTERNAL", "MESH_INTERNAL"] = Field(
         default="MESH_EXTERNAL",
         description="MESH_EXTERNAL: called without the mesh's TLS. MESH_INTERNAL: by mutual TLS where an endpoint has "

@@ -19,6 +19,7 @@ from outrig.dialects.istio.workload_template import WorkloadTemplate
 from outrig.dialects.kind import Column, Kind, Scope
 from outrig.dialects.readiness import health_of
 from outrig.dialects.schema import Form, parse
+from outrig.dialects.statuses import WorkloadStatus
 from outrig.errors import Finding
 from outrig.model import AddressForm, TlsMode, Workload
 from outrig.resources import Resource
@@ -79,6 +80,7 @@ WORKLOAD_ENTRY: Final = Kind(
     categories=("istio-io", "networking-istio-io"),
     versions=("v1", "v1beta1", "v1alpha3"),
     schema=WorkloadEntryBody,
+    status_schema=WorkloadStatus,
     columns=(
         AGE,
         Column("Address", lambda entry: str(entry.spec.get("address") or ""), description="Address of the workload"),

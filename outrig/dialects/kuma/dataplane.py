@@ -15,7 +15,9 @@ from outrig.dialects.kind import Column, Kind, Scope
 from outrig.dialects.kuma.dataplane_findings import findings
 from outrig.dialects.kuma.dataplane_spec import PROTOCOLS, DataplaneBody, Inbound, Networking, Outbound
 from outrig.dialects.kuma.group import GROUP, VERSION
+from outrig.dialects.kuma.probed import without_probed_state
 from outrig.dialects.kuma.tags import (
+    PROTOCOL,
     SERVICE,
     host_of,
     identities_of,
@@ -71,7 +73,8 @@ def _compile(resource: Resource, scope: Scope) -> tuple[Fact, ...]:  # noqa: ARG
     networking = networking_of(resource)
     proxy = _proxy(resource, networking)
     parts = _parts(resource, networking, proxy)
-    offers = [_offer(resource.key, inbound) for inbound in networking.inbound if inbound.listens]
+    listening = (inbound for inbound in networking.inbound if inbound.listens)
+    offers = [offer_of(resource.key, one.service, (one.port, protocol_of(one))) for one in listening]
     return (proxy, _shape(resource.key, networking), *parts, *offers)
 
 
@@ -111,28 +114,35 @@ def _parts(resource: Resource, networking: Networking, proxy: Workload) -> Itera
 
 
 def health_of_inbound(resource: Resource, inbound: Inbound) -> Health:
-    """What its agent said, and its author. One that is probed is not ready before it was found to be."""
-    told = resource.status.get(UNREADY_PORTS)
-    unready = inbound.service_probe is not None if told is None else inbound.port in told
+    """What its agent said, and its author."""
     disabled = inbound.state == "NotReady" or (inbound.health is not None and not inbound.health.ready)
     whole = health_of(resource, untold=Health.READY)
-    return Health.UNREADY if unready or disabled else whole
+    return Health.UNREADY if disabled or fails_probe(resource, inbound) else whole
 
 
-def _offer(dataplane: Key, inbound: Inbound) -> Offer:
-    mesh, name = dataplane.mesh, inbound.service
-    namespace = namespace_of(mesh)
-    return Offer(
-        dataplane,
-        Service(
-            origin=Key(GROUP, "Service", mesh, "", name),
-            namespace=namespace,
-            host=host_of(name),
-            ports=(ServicePort(inbound.port, "", _protocol(inbound), _PORT),),
-            selector=Selector(namespace, ((_OF_SERVICE, name),)),
-            accepted=(identity_of(mesh, name),),
-        ),
+def fails_probe(resource: Resource, inbound: Inbound) -> bool:
+    """Whether its probe has not succeeded, as its agent tells. One that is probed has not before it was found to."""
+    told = resource.status.get(UNREADY_PORTS)
+    return inbound.service_probe is not None if told is None else inbound.port in told
+
+
+def offer_of(origin: Key, service: str, port: tuple[int, Protocol], *, kept: bool = False) -> Offer:
+    """What a resource offers: one port of a service, and what is spoken there."""
+    (number, protocol), mesh, namespace = port, origin.mesh, namespace_of(origin.mesh)
+    part = Service(
+        origin=service_key(mesh, service),
+        namespace=namespace,
+        host=host_of(service),
+        ports=(ServicePort(number, "", protocol, _PORT),),
+        selector=Selector(namespace, ((_OF_SERVICE, service),)),
+        accepted=(identity_of(mesh, service),),
     )
+    return Offer(origin, part, kept)
+
+
+def service_key(mesh: str, service: str) -> Key:
+    """What stands for a service of Dataplanes; nothing of that key is stored."""
+    return Key(GROUP, "Service", mesh, "", service)
 
 
 def _shape(dataplane: Key, networking: Networking) -> Policy[ProxyShape]:
@@ -148,7 +158,7 @@ def _ingress(inbound: Inbound) -> Ingress:
     host, port = inbound.target
     return Ingress(
         port=inbound.port,
-        protocol=_protocol(inbound),
+        protocol=protocol_of(inbound),
         target=Address(syntax.canonical_ip(host), port),
         bind=syntax.canonical_ip(inbound.address) or None,
         name=inbound.name or str(inbound.port),
@@ -165,10 +175,12 @@ def _egress(outbound: Outbound, mesh: str) -> Egress:
         of, namespace, port = elsewhere
         imports, ports = (*imports, Import(namespace, f"@{of}")), (*ports, port)
     subset = labels_of({key: value for key, value in outbound.tags.items() if key != SERVICE})
-    return Egress(imports, outbound.port, syntax.canonical_ip(outbound.bind), sole=Sole(name, ports, subset))
+    assumed = PROTOCOLS.get(outbound.tags.get(PROTOCOL, ""), Protocol.TCP)
+    return Egress(imports, outbound.port, syntax.canonical_ip(outbound.bind), sole=Sole(name, ports, subset, assumed))
 
 
-def _protocol(inbound: Inbound) -> Protocol:
+def protocol_of(inbound: Inbound) -> Protocol:
+    """What an inbound speaks."""
     return PROTOCOLS.get(inbound.spoken, Protocol.TCP)
 
 
@@ -192,6 +204,7 @@ DATAPLANE: Final = Kind(
         Column("Address", lambda dataplane: networking_of(dataplane).reached_at, description="Address of the proxy"),
         AGE,
     ),
+    default=without_probed_state,
     findings=findings,
     compile=_compile,
 )

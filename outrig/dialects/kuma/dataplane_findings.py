@@ -28,7 +28,6 @@ from outrig.dialects.kuma.dataplane_spec import (
     ServiceProbe,
 )
 from outrig.dialects.kuma.durations import duration_of
-from outrig.dialects.kuma.names import dataplane_name_findings
 from outrig.dialects.kuma.tags import LOCAL_ZONE, PROTOCOL, ZONE, service_findings, tag_findings
 from outrig.dialects.schema import parse
 from outrig.dialects.sockets import WILDCARDS, Socket, Taken
@@ -45,7 +44,6 @@ def findings(resource: Resource) -> tuple[Finding, ...]:
     """All findings of a Dataplane that fits its schema."""
     body, place = parse(DataplaneBody, resource), Place(resource.key, "networking")
     return (
-        *dataplane_name_findings(resource.key),
         *_legacy(resource, body),
         *_whole(place, body.networking),
         *_inbounds(place / "inbound", body.networking),
@@ -127,7 +125,8 @@ def _inbounds(place: Place, networking: Networking) -> Iterator[Finding]:
 
 
 def _inbound(place: Place, inbound: Inbound, networking: Networking) -> Iterator[Finding]:
-    yield from _ports(place, {"port": inbound.port, "servicePort": inbound.service_port or inbound.port})
+    written = {"servicePort": inbound.service_port} if inbound.service_port else {}
+    yield from _ports(place, {"port": inbound.port, **written})
     if inbound.address:
         yield from _own_address(place / "address", inbound.address)
     if inbound.service_address and not syntax.is_ip(inbound.service_address):

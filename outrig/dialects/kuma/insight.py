@@ -1,8 +1,9 @@
 """What is known of a Dataplane's proxy: `status.insight` of the Dataplane, from which `_overview` is made.
 
-In: a Dataplane, and what happened. Out: the Dataplane with that noted; the very same object if it was known. It holds
-what changes rarely: the connection its agent has, or had last; versions; the certificate. What is counted every few
-seconds is not stored (`status_of` writes it for a reader). Names and forms are those of Kuma's DataplaneInsight.
+In: a Dataplane, and what happened. Out: the Dataplane with that noted; the very same object if it was known. It holds:
+the connection its agent has, or had last; versions; the certificate; and what was counted of its proxy's responses,
+which whoever counts writes down now and then. A WorkloadEntry has the last alone. Names and forms are those of Kuma's
+DataplaneInsight.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from typing import Any, Final
 from outrig.resources import Json, Resource
 
 INSIGHT: Final = "insight"
-_SUBSCRIPTION, _VERSION, _CERTIFICATE = "subscription", "version", "mTLS"
+_SUBSCRIPTION, _VERSION, _CERTIFICATE, _STATUS = "subscription", "version", "mTLS", "status"
+_UPDATED: Final = "lastUpdateTime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Counts:
 
 
 def insight_of(dataplane: Resource) -> Json:
-    """What is noted: `subscription`, `version`, `mTLS`, each where it is known."""
+    """What is noted: `subscription`, `version`, `mTLS`, `status`, each where it is known."""
     insight = dataplane.status.get(INSIGHT)
     return insight if isinstance(insight, Mapping) else {}
 
@@ -67,16 +69,24 @@ def with_certificate(dataplane: Resource, *, expires: datetime, backend: str, no
     return _with(dataplane, _CERTIFICATE, issued)
 
 
-def status_of(counts: Mapping[str, Counts]) -> Json:
-    """A subscription's `status`, from counts by short type (`cds`, …). Numbers are texts: that is JSON of 64 bits."""
-    total = Counts(*(sum(column) for column in zip(*map(_row, counts.values()), strict=True))) if counts else Counts()
-    shown = {"total": total, **{name: counts.get(name, Counts()) for name in ("cds", "eds", "lds", "rds")}}
-    return {name: _written(count) for name, count in shown.items()}
+def with_counts(proxy: Resource, counts: Mapping[str, Counts], *, now: datetime) -> Resource:
+    """So many responses its proxy has had by now, by short type (`cds`, …); the very same object if that is known."""
+    held, counted = insight_of(proxy).get(_STATUS, {}), _status_of(counts)
+    if {name: part for name, part in held.items() if name != _UPDATED} == counted:
+        return proxy
+    return _with(proxy, _STATUS, {_UPDATED: instant(now), **counted})
 
 
 def instant(when: datetime) -> str:
     """A time as Kuma writes it."""
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _status_of(counts: Mapping[str, Counts]) -> dict[str, Any]:
+    """A subscription's `status`. Numbers are texts: that is JSON of 64 bits."""
+    total = Counts(*(sum(column) for column in zip(*map(_row, counts.values()), strict=True))) if counts else Counts()
+    shown = {"total": total, **{name: counts.get(name, Counts()) for name in ("cds", "eds", "lds", "rds")}}
+    return {name: _written(count) for name, count in shown.items()}
 
 
 def _row(count: Counts) -> tuple[int, int, int]:

@@ -8,7 +8,6 @@ from typing import Final
 from outrig.dialects.findings import DUPLICATE, INVALID, MISSING, NOT_HONOURED, NOT_SUPPORTED, Place
 from outrig.dialects.kuma.durations import duration_of
 from outrig.dialects.kuma.mesh_spec import Backend, BackendConf, DataSource, Membership, MeshBody, Mtls, Routing
-from outrig.dialects.kuma.names import mesh_name_findings
 from outrig.dialects.kuma.tags import tag_findings
 from outrig.dialects.schema import parse
 from outrig.errors import Finding
@@ -28,7 +27,6 @@ def findings(resource: Resource) -> tuple[Finding, ...]:
     body = parse(MeshBody, resource)
     mtls, membership = body.mtls, body.constraints.dataplane_proxy if body.constraints else None
     return (
-        *mesh_name_findings(resource.key),
         *(_mtls(Place(resource.key, "mtls"), mtls) if mtls else ()),
         *(_membership(Place(resource.key, "constraints.dataplaneProxy"), membership) if membership else ()),
         *(_routing(Place(resource.key, "routing"), body.routing) if body.routing else ()),

@@ -5,25 +5,30 @@ from typing import Final
 
 from outrig.dialects import syntax
 from outrig.dialects.findings import BAD_NAME, Place
+from outrig.dialects.kuma.group import GROUP
 from outrig.errors import Finding
 from outrig.resources import Key
 
 _MAX_MESH: Final = 63
 _RULE: Final = "lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+_OF_MESH: Final = "the label kuma.io/mesh has it as its value, which is no longer"
 
 
-def dataplane_name_findings(key: Key) -> Iterator[Finding]:
-    """What is wrong with the name of a Dataplane, and of the mesh that it says it is in."""
-    if not syntax.is_dns_subdomain(key.name):
-        yield Place(key, "name").error(BAD_NAME, "invalid characters", f"at most 253 {_RULE}")
-    if not is_mesh_name(key.mesh):
-        yield Place(key, "mesh").error(BAD_NAME, "is no name of a mesh", f"at most {_MAX_MESH} {_RULE}")
+def name_findings(key: Key) -> Iterator[Finding]:
+    """What is wrong with the name of a resource, and with that of the mesh that it says it is in."""
+    if (key.group, key.kind) == (GROUP, "Mesh"):
+        yield from _findings(Place(key, "name"), key.name, _MAX_MESH, why=_OF_MESH)
+        return
+    yield from _findings(Place(key, "name"), key.name, syntax.LONGEST_SUBDOMAIN, why="as names of DNS")
+    if key.mesh:
+        yield from _findings(Place(key, "mesh"), key.mesh, _MAX_MESH, why=_OF_MESH)
 
 
-def mesh_name_findings(key: Key) -> Iterator[Finding]:
-    """What is wrong with the name of a Mesh."""
-    if not is_mesh_name(key.name):
-        yield Place(key, "name").error(BAD_NAME, "invalid characters", f"at most {_MAX_MESH} {_RULE}")
+def _findings(place: Place, name: str, longest: int, *, why: str) -> Iterator[Finding]:
+    if len(name) > longest:
+        yield place.error(BAD_NAME, f"must have at most {longest} characters, and has {len(name)}", why)
+    elif not syntax.is_dns_subdomain(name):
+        yield place.error(BAD_NAME, "invalid characters", f"must consist of {_RULE}")
 
 
 def is_mesh_name(name: str) -> bool:

@@ -5,17 +5,31 @@ In: a Dataplane, or what is shown in place of one; what was counted on the conne
 `dataplaneInsight` of a DataplaneOverview. Source: Kuma's DataplaneOverview, as kumactl judges it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
-from outrig.dialects.conditions import AGENT_CONNECTED, condition_of
-from outrig.dialects.kuma.dataplane import health_of_inbound, networking_of
-from outrig.dialects.kuma.insight import Counts, insight_of, status_of
+from outrig.dialects.conditions import (
+    AGENT_CONNECTED,
+    PARTIALLY_INVALID,
+    PROGRAMMED,
+    READY,
+    Condition,
+    condition_of,
+)
+from outrig.dialects.kuma.dataplane import fails_probe, health_of_inbound, networking_of
+from outrig.dialects.kuma.dataplane_spec import Inbound
+from outrig.dialects.kuma.insight import insight_of
+from outrig.dialects.kuma.probed import IGNORED, NOT_READY, inbounds_of, with_inbounds
+from outrig.dialects.readiness import ReadyReason, health_of
 from outrig.model import Health
 from outrig.resources import Json, Resource
 
-_UNREADY: Final = {"state": "NotReady", "health": {"ready": False}}
+DEGRADED: Final = "Degraded"
+"""Reason of a `Ready` that is true though some inbound is not called."""
+
+_ONE_BY_ONE: Final = re.compile(r"; (?=OUT\d{3} )")  # findings begin with their code
 
 
 class Standing(StrEnum):
@@ -26,19 +40,40 @@ class Standing(StrEnum):
     DEGRADED = "Partially degraded"
 
 
-def overview_body(dataplane: Resource, counts: Mapping[str, Counts] | None) -> dict[str, Any]:
-    """The content of its overview. `counts`: of the open connection, None where that is not known here.
+def overview_body(dataplane: Resource) -> dict[str, Any]:
+    """The content of its overview.
 
-    Inbounds that are not ready have the state NotReady, whatever was written.
+    Inbounds that are not ready have the state NotReady, whatever was written. `warnings` is not Kuma's: there only if
+    there are any.
     """
-    shown = {"subscriptions": subscriptions_of(dataplane, counts), "mTLS": insight_of(dataplane).get("mTLS")}
-    return {"dataplane": _as_it_is(dataplane), "dataplaneInsight": {name: part for name, part in shown.items() if part}}
+    shown = {"subscriptions": subscriptions_of(dataplane), "mTLS": insight_of(dataplane).get("mTLS")}
+    body = _marked(dataplane, lambda inbound: health_of_inbound(dataplane, inbound) is not Health.READY)
+    warnings = warnings_of(dataplane)
+    return {
+        "dataplane": body,
+        "dataplaneInsight": {name: part for name, part in shown.items() if part},
+        **({"warnings": warnings} if warnings else {}),
+    }
 
 
-def subscriptions_of(proxy: Resource, counts: Mapping[str, Counts] | None = None) -> list[dict[str, Any]]:
-    """Its connection, if it has one or had one; `counts` as for `overview_body`."""
+def probed_body(dataplane: Resource) -> Json:
+    """The body as a reader of the Dataplane itself sees it: inbounds whose probe fails are NotReady."""
+    return _marked(dataplane, lambda inbound: fails_probe(dataplane, inbound))
+
+
+def warnings_of(dataplane: Resource) -> list[str]:
+    """What stands against its proxy's configuration, and what the proxy itself refuses."""
+    doubts, programmed = (condition_of(dataplane.status, one) for one in (PARTIALLY_INVALID, PROGRAMMED))
+    found = _ONE_BY_ONE.split(doubts.message) if doubts and doubts.status else []
+    refused = programmed is not None and programmed.status is False
+    return [*found, *([f"its proxy refuses {programmed.message}"] if programmed and refused else [])]
+
+
+def subscriptions_of(proxy: Resource) -> list[dict[str, Any]]:
+    """Its connection, if it has one or had one, and what was counted on it last."""
     insight = insight_of(proxy)
-    return [_counted(one, insight, counts) for one in _subscriptions(proxy, insight)]
+    known = {part: insight[part] for part in ("version", "status") if part in insight}
+    return [{**one, **known} for one in _subscriptions(proxy, insight)]
 
 
 def standing(overview: Json) -> Standing:
@@ -54,6 +89,25 @@ def standing_of(dataplane: Resource) -> Standing:
     listening = [inbound for inbound in networking_of(dataplane).inbound if inbound.listens]
     ready = [health_of_inbound(dataplane, inbound) is Health.READY for inbound in listening]
     return _standing(_subscriptions(dataplane, insight_of(dataplane)), ready)
+
+
+def inbounds_condition(dataplane: Resource) -> Condition | None:
+    """What `Ready` should say of inbounds that are not called while their proxy is ready; None: it says enough.
+
+    It is false where none of them is called.
+    """
+    listening = [inbound for inbound in networking_of(dataplane).inbound if inbound.listens]
+    unready = [one for one in listening if health_of_inbound(dataplane, one) is Health.UNREADY]
+    if not unready or health_of(dataplane, untold=Health.READY) is not Health.READY:
+        return None
+    named = ", ".join(f"{one.port} ({_why(dataplane, one)})" for one in unready)
+    some = len(unready) < len(listening)
+    reason = DEGRADED if some else ReadyReason.UNHEALTHY
+    return Condition(READY, some, reason, f"inbounds that are not called: {named}")
+
+
+def _why(dataplane: Resource, inbound: Inbound) -> str:
+    return "its serviceProbe does not succeed" if fails_probe(dataplane, inbound) else "state NotReady"
 
 
 def _standing(subscriptions: Iterable[Json], ready: Sequence[bool]) -> Standing:
@@ -78,20 +132,11 @@ def _since(status: Json, type_: str) -> str:
     return str(next(entries).get("lastTransitionTime", ""))
 
 
-def _counted(subscription: Json, insight: Json, counts: Mapping[str, Counts] | None) -> dict[str, Any]:
-    known: dict[str, Any] = {"version": insight["version"]} if "version" in insight else {}
-    if counts is not None and "disconnectTime" not in subscription:
-        known["status"] = status_of(counts)
-    return {**subscription, **known}
-
-
-def _as_it_is(dataplane: Resource) -> dict[str, Any]:
-    networking = dict(dataplane.body.get("networking") or {})
-    judged = [health_of_inbound(dataplane, inbound) for inbound in networking_of(dataplane).inbound]
-    written = networking.get("inbound") or []
-    if written:
-        networking["inbound"] = [
-            one if health is Health.READY or one.get("state") == "Ignored" else {**one, **_UNREADY}
-            for one, health in zip(written, judged, strict=True)
-        ]
-    return {**dataplane.body, "networking": networking}
+def _marked(dataplane: Resource, is_unready: Callable[[Inbound], bool]) -> Json:
+    """The body in which such inbounds have the state NotReady, but for those that are not there at all."""
+    judged = zip(inbounds_of(dataplane.body), networking_of(dataplane).inbound, strict=True)
+    marked = [
+        {**written, **NOT_READY} if inbound.state != IGNORED and is_unready(inbound) else written
+        for written, inbound in judged
+    ]
+    return with_inbounds(dataplane.body, marked)

@@ -4,19 +4,19 @@ from typing import Literal
 
 from pydantic import Field
 
+from outrig.dialects.kuma.form import KumaForm
 from outrig.dialects.kuma.target_ref import TargetRef
-from outrig.dialects.schema import Form
 
 _SHADOW = "AllowWithShadowDeny allows, and says what it would have denied in logs and statistics."
 
 
-class Default(Form):
+class Default(KumaForm):
     """What becomes of calls."""
 
     action: Literal["Allow", "Deny", "AllowWithShadowDeny"] = Field(description=f"Allow or Deny. {_SHADOW}")
 
 
-class From(Form):
+class From(KumaForm):
     """Callers, and what becomes of their calls."""
 
     target_ref: TargetRef = Field(
@@ -26,28 +26,28 @@ class From(Form):
     default: Default = Field(description="What becomes of its calls.")
 
 
-class SpiffeId(Form):
+class SpiffeId(KumaForm):
     """An identity."""
 
     type: Literal["Exact", "Prefix"] = Field(description="How it is compared.")
     value: str = Field(description="The identity, or its beginning: spiffe://…")
 
 
-class ServerName(Form):
+class ServerName(KumaForm):
     """A server that is named in clear text."""
 
     type: Literal["Exact"] = Field(description="How it is compared.")
     value: str = Field(description="Not supported yet.")
 
 
-class Match(Form):
+class Match(KumaForm):
     """Some calls."""
 
     spiffe_id: SpiffeId | None = Field(default=None, alias="spiffeID", description="Who calls.")
     sni: ServerName | None = Field(default=None, description="Not supported yet.")
 
 
-class RuleDefault(Form):
+class RuleDefault(KumaForm):
     """What becomes of calls. What is denied stays denied, whatever is allowed; what is in no list is denied."""
 
     deny: list[Match] = Field(default=[], description="Calls that are denied.")
@@ -55,13 +55,13 @@ class RuleDefault(Form):
     allow: list[Match] = Field(default=[], description="Calls that are allowed.")
 
 
-class RuleForm(Form):
+class RuleForm(KumaForm):
     """Some lists."""
 
     default: RuleDefault = Field(description="What becomes of calls.")
 
 
-class PermissionSpec(Form):
+class PermissionSpec(KumaForm):
     """Who may call what. Has `from` or `rules`, not both."""
 
     target_ref: TargetRef | None = Field(
@@ -73,7 +73,7 @@ class PermissionSpec(Form):
     rules: list[RuleForm] = Field(default=[], description="Lists of calls, by the identities of their callers.")
 
 
-class PermissionBody(Form):
+class PermissionBody(KumaForm):
     """Who may call Dataplanes."""
 
     spec: PermissionSpec = Field(description="Who may call what.")

@@ -1,4 +1,4 @@
-"""Kuma's kinds that Outrig does not have: listed, so that whoever applies one is told so, and why.
+"""Kinds of Kuma and Kong Mesh that Outrig does not have: listed, so that whoever applies one is told so, and why.
 
 Nothing of these kinds is ever stored.
 """
@@ -11,7 +11,7 @@ from outrig.dialects.kuma.group import GROUP
 
 @dataclass(frozen=True, slots=True)
 class RefusedKind:
-    """One of them. `hint`: what to do instead; empty where only waiting helps. `system`: Kuma itself makes these."""
+    """One of them. `hint`: what to do instead; empty: nothing can be. `system`: Kuma itself makes these."""
 
     name: str
     plural: str
@@ -25,7 +25,7 @@ class RefusedKind:
     def sentence(self) -> str:
         """What its author is told."""
         said = f"{self.name} is made by the control plane" if self.system else f"{self.name} is not supported yet"
-        return f"{said}: {self.hint}" if self.hint else said
+        return f"{said}: {self.hint or 'leave it out'}"
 
 
 def _policy(name: str, hint: str = "") -> RefusedKind:
@@ -43,6 +43,7 @@ def _insight(name: str, plural: str, where: str, *, mesh_scoped: bool = True) ->
 
 _BY_SERVICE: Final = "name services by the tag kuma.io/service of inbounds and outbounds"
 _NO_GATEWAY: Final = "a Dataplane with a gateway of type DELEGATED works"
+_GROUPS: Final = "the group mesh-system:admin may do everything, everybody else with a token may read all but Secrets"
 _JOINS: Final = "zone proxies join with a zone token or their task role, and route nothing yet"
 
 REFUSED: Final = (
@@ -67,6 +68,12 @@ REFUSED: Final = (
     ),
     _policy("MeshPassthrough", "traffic that is no outbound never meets the proxy, so it always passes"),
     RefusedKind("MeshProxyPatch", "meshproxypatches", policy=True),
+    _policy("MeshGlobalRateLimit"),
+    _policy("MeshOPA", "MeshTrafficPermission says who may call"),
+    RefusedKind("OPAPolicy", "opa-policies", "MeshTrafficPermission says who may call", policy=True),
+    RefusedKind("AccessAudit", "access-audits", mesh_scoped=False),
+    RefusedKind("AccessRole", "access-roles", _GROUPS, mesh_scoped=False),
+    RefusedKind("AccessRoleBinding", "access-role-bindings", _GROUPS, mesh_scoped=False),
     _legacy("CircuitBreaker", "circuit-breakers", "MeshCircuitBreaker"),
     _legacy("FaultInjection", "fault-injections", "MeshFaultInjection"),
     _legacy("HealthCheck", "health-checks", "MeshHealthCheck"),

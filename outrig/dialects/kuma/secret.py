@@ -10,15 +10,17 @@ from typing import Final
 
 from pydantic import Field
 
+from outrig.dialects.columns import AGE
 from outrig.dialects.findings import INVALID, Place
 from outrig.dialects.kind import Kind
+from outrig.dialects.kuma.form import KumaForm
 from outrig.dialects.kuma.group import GROUP, VERSION
-from outrig.dialects.schema import Form, parse
+from outrig.dialects.schema import parse
 from outrig.errors import Finding
 from outrig.resources import Resource
 
 
-class SecretBody(Form):
+class SecretBody(KumaForm):
     """A secret."""
 
     data: str = Field(description="The secret, in base64.")
@@ -44,6 +46,7 @@ SECRET: Final = Kind(
     namespaced=False,
     mesh_scoped=True,
     has_status=False,
+    columns=(AGE,),
     findings=_findings,
 )
 

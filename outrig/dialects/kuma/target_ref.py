@@ -9,8 +9,9 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from outrig.dialects.findings import INVALID, MISSING, NOT_SUPPORTED, Place
+from outrig.dialects.kuma.form import KumaForm
 from outrig.dialects.kuma.tags import tag_findings
-from outrig.dialects.schema import QUOTED, Form
+from outrig.dialects.schema import QUOTED
 from outrig.errors import Finding, did_you_mean
 
 Words = dict[str, Annotated[str, QUOTED]]
@@ -30,7 +31,7 @@ _LATER_FIELDS: Final = ("mesh", "namespace", "proxyTypes")
 _HINTS: Final = {"tags": "MeshSubset and MeshServiceSubset have tags", "labels": "Dataplane has labels"}
 
 
-class TargetRef(Form):
+class TargetRef(KumaForm):
     """What is meant."""
 
     kind: str = Field(description="Mesh, Dataplane, MeshSubset, MeshService or MeshServiceSubset.")

@@ -4,15 +4,17 @@ from typing import Final
 
 from pydantic import Field
 
+from outrig.dialects.columns import AGE
 from outrig.dialects.findings import NOT_HONOURED, Place
 from outrig.dialects.kind import Kind
+from outrig.dialects.kuma.form import KumaForm
 from outrig.dialects.kuma.group import GROUP, VERSION
-from outrig.dialects.schema import Form, parse
+from outrig.dialects.schema import parse
 from outrig.errors import Finding
 from outrig.resources import Resource
 
 
-class ZoneBody(Form):
+class ZoneBody(KumaForm):
     """A zone."""
 
     enabled: bool = Field(default=True, description="Accepted as in Kuma; has no effect.")
@@ -35,6 +37,7 @@ ZONE: Final = Kind(
     schema=ZoneBody,
     namespaced=False,
     has_status=False,
+    columns=(AGE,),
     default=lambda body: {"enabled": True, **{name: value for name, value in body.items() if value is not None}},
     findings=_findings,
 )

@@ -14,13 +14,14 @@ from outrig.dialects.columns import AGE
 from outrig.dialects.findings import INVALID, MISSING, Place
 from outrig.dialects.kind import Column, Kind
 from outrig.dialects.kuma.dataplane_spec import Admin, Number
+from outrig.dialects.kuma.form import KumaForm
 from outrig.dialects.kuma.group import GROUP, VERSION
-from outrig.dialects.schema import Form, parse
+from outrig.dialects.schema import parse
 from outrig.errors import Finding
 from outrig.resources import Resource
 
 
-class ZoneNetworking(Form):
+class ZoneNetworking(KumaForm):
     """Where the proxy is reached."""
 
     address: str = Field(default="", description="IP address of the proxy.")
@@ -30,7 +31,7 @@ class ZoneNetworking(Form):
     admin: Admin | None = Field(default=None, description="Envoy's admin interface.")
 
 
-class ZoneProxyBody(Form):
+class ZoneProxyBody(KumaForm):
     """A proxy of a zone."""
 
     zone: str = Field(default="", description="Its zone.")

@@ -11,6 +11,7 @@ from outrig.dialects.columns import AGE, condition_column, reason_column
 from outrig.dialects.conditions import AGENT_CONNECTED, PROGRAMMED, READY, condition_of
 from outrig.dialects.kind import Column, Kind
 from outrig.dialects.schema import Form
+from outrig.dialects.statuses import WorkloadStatus
 from outrig.resources import Resource
 
 
@@ -127,6 +128,7 @@ WORKLOAD_AUTO_REGISTRATION: Final = Kind(
     short_names=("war",),
     versions=("v1alpha1",),
     schema=WorkloadAutoRegistrationBody,
+    status_schema=WorkloadStatus,
     system=True,
     columns=(
         Column("Agent Connected", _connected, description="Whether its agent is connected"),

@@ -1,0 +1,20 @@
+"""ClusterRoleBinding: who has a ClusterRole everywhere."""
+
+from typing import Final
+
+from outrig.dialects.kind import Kind
+from outrig.dialects.rbac.binding import COLUMNS, GROUP, VERSIONS, BindingBody, binding_findings, defaulted
+
+CLUSTER_ROLE_BINDING: Final = Kind(
+    group=GROUP,
+    name="ClusterRoleBinding",
+    plural="clusterrolebindings",
+    versions=VERSIONS,
+    schema=BindingBody,
+    namespaced=False,
+    has_status=False,
+    strategic_merge=True,
+    columns=COLUMNS,
+    default=defaulted,
+    findings=lambda resource: binding_findings(resource, "ClusterRole"),
+)

@@ -1,0 +1,19 @@
+"""RoleBinding: who has a role in its namespace."""
+
+from typing import Final
+
+from outrig.dialects.kind import Kind
+from outrig.dialects.rbac.binding import COLUMNS, GROUP, VERSIONS, BindingBody, binding_findings, defaulted
+
+ROLE_BINDING: Final = Kind(
+    group=GROUP,
+    name="RoleBinding",
+    plural="rolebindings",
+    versions=VERSIONS,
+    schema=BindingBody,
+    has_status=False,
+    strategic_merge=True,
+    columns=COLUMNS,
+    default=defaulted,
+    findings=lambda resource: binding_findings(resource, "Role", "ClusterRole"),
+)

@@ -1,0 +1,84 @@
+"""What a status may hold, for `kubectl explain`. The control plane writes it; nothing is checked by these forms."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from outrig.dialects.schema import Form, keyed_by
+
+
+class StatusCondition(Form):
+    """One thing that is so, or is not."""
+
+    type: str = Field(description="What it is about, as one CamelCase word: Ready, AgentConnected, Programmed.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
+    reason: str = Field(default="", description="Why, as one CamelCase word.")
+    message: str = Field(default="", description="Why, for people.")
+    last_transition_time: str | None = Field(
+        default=None, description="When the status last became another (RFC 3339)."
+    )
+    observed_generation: int | None = Field(default=None, description="Generation that it was found of.")
+
+
+class ValidationMessage(Form):
+    """One doubt about what was written."""
+
+    level: Literal["WARNING"] = Field(default="WARNING", description="How much it matters. Errors are refused.")
+    message: str = Field(default="", description="The field and what is doubtful about it, as its author was told.")
+
+
+class Status(Form):
+    """What the control plane observed."""
+
+    conditions: list[StatusCondition] = Field(default=[], description="What is so of it now, each type once.")
+    validation_messages: list[ValidationMessage] = Field(
+        default=[], description="What is doubtful about it, for those who did not apply it."
+    )
+
+
+class ActiveConnection(Form):
+    """A connection to the control plane."""
+
+    connected_to: str = Field(default="", description="Name of the replica at its other end.")
+
+
+class WorkloadStatus(Form):
+    """What the control plane knows of a workload that has joined."""
+
+    conditions: list[StatusCondition] = Field(
+        default=[],
+        description="AgentConnected: its agent has a stream open. Ready: callers are sent to it. Programmed: its proxy "
+        "has accepted its configuration. PartiallyInvalid: some of what was written could not be made into one.",
+    )
+    active_agent_connection: ActiveConnection | None = Field(default=None, description="Where its agent is connected.")
+    active_proxy_connection: ActiveConnection | None = Field(
+        default=None, description="Where its proxy is connected, or was last."
+    )
+
+
+class NamespaceStatus(Form):
+    """How far a namespace is."""
+
+    phase: Literal["Active", "Terminating"] = Field(
+        default="Active", description="Terminating while it is being deleted: then nothing new is taken into it."
+    )
+    conditions: list[StatusCondition] = Field(
+        default=[],
+        description="While it is being deleted, what holds it up.",
+        json_schema_extra=keyed_by("type"),
+    )
+
+
+class LoadBalancerStatus(Form):
+    """Of a load balancer."""
+
+    ingress: list[str] = Field(default=[], description="Always empty.")
+
+
+class ServiceStatus(Form):
+    """Outrig allots nothing to a service, so there is nothing to tell."""
+
+    load_balancer: LoadBalancerStatus | None = Field(default=None, description="Always empty: there is none.")
+    validation_messages: list[ValidationMessage] = Field(
+        default=[], description="What is doubtful about it, for those who did not apply it."
+    )

@@ -1,0 +1,195 @@
+"""Attempts at more than one has: escalating, binding, acting as others, keeping what was taken away."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.unit.access_making import (
+    BINDINGS,
+    CERTIFICATES,
+    CLUSTER_BINDINGS,
+    CLUSTER_ROLES,
+    ROLES,
+    SERVICES,
+    Scene,
+    binding,
+    role,
+    rule,
+    scene,
+    service,
+)
+
+MERGE = {"content-type": "application/merge-patch+json"}
+STRATEGIC = {"content-type": "application/strategic-merge-patch+json"}
+READS = rule(["get", "list", "watch"])
+WRITES = ["create", "delete", "get", "list", "patch", "update"]
+GIVES = rule(WRITES, ["roles", "rolebindings"], ["rbac.authorization.k8s.io"])
+NOT_HELD = "is attempting to grant RBAC permissions not currently held:\n"
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Scene]:
+    async with scene() as found:
+        yield found
+
+
+@pytest.fixture
+async def manager(api: Scene) -> Scene:
+    """Alice reads services of `shop`, and writes roles and bindings there, by two roles."""
+    admin = api.of()
+    await admin.makes(ROLES, role(READS, GIVES, name="manager"))
+    await admin.makes(BINDINGS, binding("alice", to="manager", name="managers"))
+    return api
+
+
+async def test_what_is_not_held_cannot_be_given(manager: Scene) -> None:
+    alice = manager.of("alice")
+    told = await alice.told("POST", ROLES, 403, json=role(rule(["get", "delete"])))
+    assert told["message"] == (
+        'roles.rbac.authorization.k8s.io "r" is forbidden: user "alice" (groups=["dev" "system:authenticated"]) '
+        f'{NOT_HELD}{{APIGroups:[""], Resources:["services"], Verbs:["delete"]}}'
+    )
+    await alice.makes(ROLES, role(rule(["get"])))
+    for change in ([rule(["*"])], [READS, rule(["get"], ["*"])], [rule(["get"], groups=["*"])]):
+        told = await alice.told("PATCH", f"{ROLES}/r", 403, json={"rules": change}, headers=MERGE)
+        assert NOT_HELD in told["message"]
+        await alice.told("PATCH", f"{ROLES}/r?dryRun=All", 403, json={"rules": change}, headers=STRATEGIC)
+    changed = await alice.told("GET", f"{ROLES}/r", 200)
+    await alice.told("PUT", f"{ROLES}/r", 403, json={**changed, "rules": [rule(["create"])]})
+    assert not await alice.may("delete", "services", namespace="shop")
+
+
+async def test_a_role_of_more_cannot_be_bound_nor_one_that_is_not_there(manager: Scene) -> None:
+    alice = manager.of("alice")
+    for to in ("edit", "admin", "cluster-admin"):
+        told = await alice.told("POST", BINDINGS, 403, json=binding("alice", to=to, role_kind="ClusterRole"))
+        assert NOT_HELD in told["message"]
+    told = await alice.told("POST", BINDINGS, 404, json=binding("alice", to="later"))
+    assert told["message"] == 'roles.rbac.authorization.k8s.io "later" not found'
+    await alice.makes(ROLES, role(READS))
+    await alice.makes(BINDINGS, binding("bob"))
+    assert await manager.of("bob").may("list", "services", namespace="shop")
+
+
+async def test_the_role_of_a_binding_is_for_good(manager: Scene) -> None:
+    admin, elsewhere = manager.of(), {"roleRef": {"kind": "ClusterRole", "name": "cluster-admin"}}
+    await manager.of("alice").makes(ROLES, role(READS))
+    await manager.of("alice").makes(BINDINGS, binding("bob"))
+    for person, code in ((manager.of("alice"), 422), (admin, 422)):
+        told = await person.told("PATCH", f"{BINDINGS}/b", code, json=elsewhere, headers=MERGE)
+        assert "roleRef: Invalid value: " in told["message"]
+        assert "cannot change roleRef" in told["message"]
+
+
+async def test_a_namespace_is_a_fence(manager: Scene) -> None:
+    alice, elsewhere = manager.of("alice"), "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+    for path, document in (
+        (f"{elsewhere}/roles", role(READS)),
+        (f"{elsewhere}/rolebindings", binding("alice", to="manager")),
+        (CLUSTER_ROLES, role(READS, kind="ClusterRole")),
+        (CLUSTER_BINDINGS, binding("alice", to="view", kind="ClusterRoleBinding", role_kind="ClusterRole")),
+    ):
+        await alice.told("POST", path, 403, json=document)
+    assert not await alice.may("list", "services", namespace="default")
+    await alice.told("GET", "/api/v1/services", 403)
+
+
+async def test_the_verbs_bind_and_escalate_allow_what_they_name(api: Scene) -> None:
+    admin, alice = api.of(), api.of("alice")
+    rbac = ["rbac.authorization.k8s.io"]
+    binds = rule(["bind"], ["clusterroles"], rbac, resourceNames=["edit"])
+    await admin.makes(ROLES, role(GIVES, binds, rule(["escalate"], ["roles"], rbac, resourceNames=["mine"])))
+    await admin.makes(BINDINGS, binding("alice"))
+    await alice.makes(BINDINGS, binding("bob", to="edit", role_kind="ClusterRole", name="b2"))
+    await alice.told("POST", BINDINGS, 403, json=binding("bob", to="admin", role_kind="ClusterRole", name="b3"))
+    await alice.told("POST", ROLES, 403, json=role(READS, name="other"))
+
+
+async def test_what_is_built_in_stays(api: Scene) -> None:
+    admin = api.of()
+    for path, document in (
+        (f"{CLUSTER_ROLES}/view", role(rule(["*"], ["*"], ["*"]), name="view", kind="ClusterRole")),
+        (f"{CLUSTER_BINDINGS}/cluster-admin", binding("eve", kind="ClusterRoleBinding", name="cluster-admin")),
+    ):
+        await admin.told("DELETE", path, 403)
+        await admin.told("PUT", path, 403, json=document)
+        await admin.told("PATCH", path, 403, json={"subjects": [], "rules": []}, headers=MERGE)
+        await admin.told("POST", path.rpartition("/")[0], 403, json=document)
+    await admin.told("DELETE", CLUSTER_BINDINGS, 200)
+    listed = await admin.told("GET", CLUSTER_BINDINGS, 200)
+    assert {one["metadata"]["name"] for one in listed["items"]} >= {"cluster-admin", "view"}
+    assert await admin.may("delete", "services")
+
+
+async def test_acting_as_somebody_needs_the_verb_for_the_user_and_each_group(api: Scene) -> None:
+    as_admin = {"impersonate-user": "root", "impersonate-group": "outrig:admins"}
+    told = await api.of("alice", **as_admin).told("GET", SERVICES, 403)
+    assert told["message"] == (
+        'users "root" is forbidden: User "alice" cannot impersonate resource "users" in API group "" '
+        "at the cluster scope"
+    )
+    assert (await api.of("", **as_admin).get(SERVICES)).status_code == 403
+    assert (await api.of("nobody", **as_admin).get(SERVICES)).status_code == 401
+    acts = rule(["impersonate"], ["users"], resourceNames=["bob", "root"])
+    await api.of().makes(CLUSTER_ROLES, role(acts, kind="ClusterRole"))
+    everywhere = binding("alice", kind="ClusterRoleBinding", role_kind="ClusterRole")
+    await api.of().makes(CLUSTER_BINDINGS, everywhere)
+    told = await api.of("alice", **as_admin).told("GET", SERVICES, 403)
+    assert 'groups "outrig:admins" is forbidden' in told["message"]
+    told = await api.of("alice", **{"impersonate-user": "bob"}).told("GET", SERVICES, 403)
+    assert told["message"].startswith('services is forbidden: User "bob" cannot list resource "services"')
+    await api.of("alice", **{"impersonate-group": "dev"}).told("GET", SERVICES, 400)
+    await api.of("admin", **{"impersonate-user": "bob", "impersonate-uid": "1"}).told("GET", SERVICES, 403)
+
+
+async def test_who_acts_as_somebody_loses_what_he_has_himself(api: Scene) -> None:
+    as_bob = api.of("admin", **{"impersonate-user": "bob"})
+    await as_bob.told("GET", SERVICES, 403)
+    await as_bob.told("POST", ROLES, 403, json=role(READS))
+    assert not await as_bob.may("list", "services", namespace="shop")
+    as_nobody = api.of("admin", **{"impersonate-user": "system:anonymous"})
+    assert (await as_nobody.get("/apis/authorization.k8s.io/v1/x")).status_code in (403, 404)
+
+
+async def test_what_is_taken_away_is_gone_at_the_next_request(manager: Scene) -> None:
+    admin, alice = manager.of(), manager.of("alice")
+    for _ in range(3):
+        assert (await alice.get(SERVICES)).status_code == 200
+        await admin.told("DELETE", f"{BINDINGS}/managers", 200)
+        assert (await alice.get(SERVICES)).status_code == 403
+        await admin.makes(BINDINGS, binding("alice", to="manager", name="managers"))
+    assert (await alice.get(SERVICES)).status_code == 200
+    await admin.told("PATCH", f"{ROLES}/manager", 200, json={"rules": []}, headers=MERGE)
+    assert (await alice.get(SERVICES)).status_code == 403
+
+
+async def test_a_name_that_is_allowed_allows_no_other(api: Scene) -> None:
+    admin, alice = api.of(), api.of("alice")
+    await admin.makes(ROLES, role(rule(["get", "list", "watch", "delete"], resourceNames=["cart"])))
+    await admin.makes(BINDINGS, binding("alice"))
+    for name in ("cart", "till"):
+        await admin.makes(SERVICES, service(name))
+    await alice.told("GET", f"{SERVICES}/cart", 200)
+    await alice.told("GET", f"{SERVICES}/till", 403)
+    await alice.told("GET", SERVICES, 403)
+    await alice.told("GET", f"{SERVICES}?fieldSelector=metadata.name=cart", 200)
+    for tricked in ("metadata.name!=till", "metadata.name=cart,metadata.name=till", "metadata.namespace=cart", ""):
+        await alice.told("GET", f"{SERVICES}?fieldSelector={tricked}", 403)
+    await alice.told("DELETE", SERVICES, 403)
+    await alice.told("GET", f"{SERVICES}/cart/status", 403)
+
+
+@pytest.mark.parametrize("sent", [{"user": "eve"}, {"user": "alice", "groups": ["outrig:admins"]}])
+async def test_a_certificate_is_issued_for_whom_one_may_act_as(api: Scene, sent: dict[str, Any]) -> None:
+    alice = api.of("alice")
+    await alice.told("POST", CERTIFICATES, 403, json={"csr": "", **sent})
+    issues = rule(["create"], ["certificates"], ["access.outrig.dev"])
+    acts = rule(["impersonate"], ["users"], resourceNames=["alice"])
+    await api.of().makes(CLUSTER_ROLES, role(issues, acts, kind="ClusterRole"))
+    everywhere = binding("alice", kind="ClusterRoleBinding", role_kind="ClusterRole")
+    await api.of().makes(CLUSTER_BINDINGS, everywhere)
+    told = await alice.told("POST", CERTIFICATES, 403, json={"csr": "", **sent})
+    assert "cannot impersonate" in told["message"]
+    told = await alice.told("POST", CERTIFICATES, 400, json={"csr": "", "user": "alice"})
+    assert "PKCS#10" in told["message"]
