@@ -66,8 +66,9 @@ class Resource:
     """One resource as stored.
 
     `body` is every top-level field but apiVersion, kind, metadata and status (usually just `spec`), as plain
-    JSON values. `generation` counts changes of `body`; `revision` is the store's, 0 before the first write. `managers`
-    are those who wrote it through the API of Kubernetes; nobody is noted for what was written otherwise.
+    JSON values. `generation` counts changes of `body`, and the mark `deleting`; `revision` is the store's, 0 before the
+    first write. `managers` are those who wrote it through the API of Kubernetes; nobody is noted for what was
+    written otherwise.
     """
 
     key: Key

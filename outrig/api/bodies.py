@@ -69,11 +69,17 @@ def _too_large(limit: int) -> ApiError:
 
 def _from_json(body: bytes) -> Any:
     try:
-        return json.loads(body, object_pairs_hook=_without_duplicates)
+        return json.loads(body, object_pairs_hook=_without_duplicates, parse_float=_number)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:  # UnicodeDecodeError and JSONDecodeError too
         raise bad_request(f"the body is not valid JSON: {error}") from None
+
+
+def _number(text: str) -> int | float:
+    """JSON knows one kind of number, and programs write 1.0 for 1. A float holds whole numbers up to 2^53 exactly."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
 
 def _without_duplicates(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def issue(
 ) -> None:
     """Print a kubeconfig with a new client certificate for --user."""
     if context.invoked_subcommand:
+        _refuse_options(context, context.invoked_subcommand)
         return
     if not user:
         raise typer.BadParameter("--user NAME is missing; or one of the commands list, revoke")
@@ -51,6 +52,13 @@ def issue(
         made = api.ask("POST", PATH, document=asked).json()
     cluster = Cluster(access.server, access.authority, access.server_name)
     typer.echo(written(cluster, Credential(user, made["certificate"], _pem(key), namespace)), nl=False)
+
+
+def _refuse_options(context: typer.Context, command: str) -> None:
+    """Raises BadParameter for options before a command, which has its own and would not see them."""
+    sources = filter(None, map(context.get_parameter_source, context.params))
+    if any(source.name == "COMMANDLINE" for source in sources):
+        raise typer.BadParameter(f"options come after the command: outrig kubeconfig {command} --kubeconfig FILE ...")
 
 
 @app.command("list")

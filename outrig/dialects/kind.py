@@ -57,7 +57,8 @@ class Kind:
     `observed` gives the status as users see it; `status_schema` describes it, and nothing is checked by that.
     `rivals` judges a resource beside the others of its kind and namespace; None: there is nothing to say of them.
     `columns` are those after NAME, which the API server itself puts first. `system`: made by the control plane only;
-    users may read and delete. `mesh_scoped`: in a mesh, and in no namespace.
+    users may read and delete. `mesh_scoped`: in a mesh, and in no namespace. `set_once`: fields of the spec that never
+    become another value; they may be taken away.
     """
 
     group: str
@@ -74,6 +75,7 @@ class Kind:
     has_status: bool = True
     status_schema: type[BaseModel] = Status
     strategic_merge: bool = False
+    set_once: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     default: Callable[[Json], Json] = field(default=lambda body: body)
     findings: Callable[[Resource], tuple[Finding, ...]] = no_findings

@@ -55,6 +55,14 @@ async def go_on(tx: Transaction, changed: Resource, *, now: datetime) -> Resourc
     return await cascade.settled(changed)
 
 
+async def take_away_ownerless(tx: Transaction, found: Resource, *, now: datetime) -> bool:
+    """Take away what names owners none of which exists; whether it was so."""
+    if not found.owners or await has_owner(tx, found):
+        return False
+    await take_away(tx, found, now=now)
+    return True
+
+
 async def orphan_dependents(tx: Transaction, owner: Resource) -> None:
     """Let what it owns be owned by it no more, so that it stays."""
     for dependent in await tx.owned_by(owner.uid):

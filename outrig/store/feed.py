@@ -6,7 +6,7 @@ database nothing. A watcher that is slower than the changes is pointed back to t
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -22,17 +22,14 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A change in the log, with the labels the resource had before it: by those it may have left a selection."""
+    """A change in the log."""
 
     change: Change
-    labels_before: Mapping[str, str] | None = None
 
     def fits(self, query: Query) -> bool:
         """Whether the new or the last state is one of these."""
-        resource = self.change.resource
-        if query.fits(resource):
-            return True
-        return self.labels_before is not None and query.fits(replace(resource, labels=self.labels_before))
+        resource, before = self.change.resource, self.change.labels_before
+        return query.fits(resource) or (before is not None and query.fits(replace(resource, labels=before)))
 
     def delivered(self) -> Change:
         """The change, sharing nothing with this entry: many watchers get it."""

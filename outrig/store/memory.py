@@ -210,7 +210,7 @@ class _MemoryTransaction:
 
     def _put(self, change: ChangeType, version: Resource, before: Resource | None) -> Resource:
         self.tables.resources[version.key] = version
-        self.entries.append(Entry(Change(change, version), before.labels if before else None))
+        self.entries.append(Entry(Change(change, version, before.labels if before else None)))
         return detached(version)
 
     def _live(self, now: datetime) -> tuple[Identity, ...]:

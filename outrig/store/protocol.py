@@ -90,10 +90,14 @@ class ChangeType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change. `resource` is its new state; for DELETED its last state, with the deletion's revision."""
+    """One change. `resource` is its new state; for DELETED its last state, with the deletion's revision.
+
+    `labels_before`: those it had before it was MODIFIED, by which it may have left a selection; None: nobody knows.
+    """
 
     type: ChangeType
     resource: Resource
+    labels_before: Mapping[str, str] | None = field(default=None, compare=False)
 
     @property
     def revision(self) -> int:

@@ -255,16 +255,16 @@ def _content(resource: Resource) -> dict[str, str]:
 
 
 def _entry(row: Any) -> Entry:
-    return Entry(Change(ChangeType(row.type), _resource(row)), row.labels_before)
+    return Entry(Change(ChangeType(row.type), _resource(row), row.labels_before))
 
 
 def _change_values(entry: Entry) -> dict[str, Any]:
-    resource = entry.change.resource
+    resource, before = entry.change.resource, entry.change.labels_before
     return _key_values(resource.key) | {
         "revision": resource.revision,
         "type": entry.change.type.value,
         **_content(resource),
-        "labels_before": dict(entry.labels_before) if entry.labels_before is not None else None,
+        "labels_before": dict(before) if before is not None else None,
     }
 
 

@@ -292,7 +292,7 @@ class SqlTransaction:
         if version is None:
             return stored
         sql.replace(connection, version, stored=stored)
-        self.entries.append(Entry(Change(ChangeType.MODIFIED, version), stored.labels))
+        self.entries.append(Entry(Change(ChangeType.MODIFIED, version, stored.labels)))
         return detached(version)
 
     def _delete(self, connection: sa.Connection, key: Key, *, uid: str, revision: int) -> Resource:

@@ -27,7 +27,7 @@ def next_version(stored: Resource, wanted: Resource, revision: int) -> Resource 
     kept = _as_read(kept)
     if same_resource(kept, stored):
         return None
-    grown = not same_json(kept.body, stored.body)
+    grown = not same_json(kept.body, stored.body) or (kept.deleting is not None and stored.deleting is None)
     return replace(kept, generation=stored.generation + grown, revision=revision)
 
 

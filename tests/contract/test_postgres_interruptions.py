@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 T = TypeVar("T")
 
 BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
+WAITING = f"{BACKENDS} AND state = 'idle' AND query NOT ILIKE 'listen%'"
 END_BACKENDS = BACKENDS.replace("pid", "pg_terminate_backend(pid)", 1)
 
 
@@ -72,6 +73,8 @@ async def test_sessions_that_the_server_ends_are_replaced_before_anybody_notices
         ended = await postgres.sql(END_BACKENDS, settings.database)
         assert len(ended) >= 2
         await store.beat(Replica("one", started=NOON, expires=NOON))
+        while len(await postgres.sql(WAITING, settings.database)) < 2:  # it listens anew
+            await asyncio.sleep(0)
         await postgres.sql(END_BACKENDS, settings.database)
         await create(store, resource("b"))
         assert (await store.list(Query())).revision == 2

@@ -87,6 +87,13 @@ async def test_an_update_of_the_body_grows_generation_and_revision(store: Store)
     assert await store.get(key()) == changed
 
 
+async def test_the_mark_of_deletion_grows_the_generation_once(store: Store) -> None:
+    (made,) = await create(store, resource())
+    marked = await update(store, replace(made, deleting=datetime(2030, 1, 1, tzinfo=UTC)))
+    changed = await update(store, replace(marked, labels={"app": "web"}))
+    assert (marked.generation, changed.generation) == (2, 2)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -95,7 +102,6 @@ async def test_an_update_of_the_body_grows_generation_and_revision(store: Store)
         {"annotations": {"note": "x"}},
         {"finalizers": ("outrig.io/x",)},
         {"owners": (Owner(key("o"), "u", "v1"),)},
-        {"deleting": datetime(2030, 1, 1, tzinfo=UTC)},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -57,6 +57,16 @@ async def test_an_update_that_changes_nothing_is_no_change(store: Store) -> None
     assert summary(await seen(store, 2)) == [("ADDED", "a", 1), ("ADDED", "b", 2)]
 
 
+async def test_a_change_tells_the_labels_from_before_replayed_and_live(store: Store) -> None:
+    await create(store, resource("a", labels={"app": "web"}))
+    async with collecting(store) as watcher:
+        await watcher.wait_for(1)
+        await update(store, resource("a", labels={"app": "db"}))
+        live = await watcher.wait_for(2)
+    told = [[change.labels_before for change in changes] for changes in (live, await seen(store, 2))]
+    assert told == [[None, {"app": "web"}]] * 2
+
+
 @pytest.mark.parametrize("live", [False, True], ids=["replayed", "live"])
 async def test_a_watch_gives_only_what_fits(store: Store, live: bool) -> None:
     query = Query(kinds=(("networking.istio.io", "Sidecar"),), labels={"app": "web"})

@@ -347,7 +347,7 @@ async def test_a_control_plane_that_is_not_there_is_said_so(agent: Agent) -> Non
 async def test_a_port_of_something_else_is_one_line(agent: Agent, port: str) -> None:
     agent.port = agent.plane.ports[port]
     said = await agent.refused()
-    assert "port?" in said or "something else?" in said or "running there?" in said
+    assert "port for agents, 5678 or 15443?" in said or "something else?" in said or "running there?" in said
 
 
 async def test_a_missing_group_is_told_to_both_sides(agent: Agent) -> None:

@@ -8,6 +8,8 @@ from outrig.cli.main import assembled
 WRONG = [
     ((), "--user NAME is missing"),
     (("revoke",), "name one: SERIAL, or --user NAME"),
+    (("--kubeconfig", "other", "list"), "options come after the command: outrig kubeconfig list --kubeconfig FILE"),
+    (("--address", "https://other", "revoke", "ab"), "options come after the command: outrig kubeconfig revoke"),
     (("revoke", "ab", "--user", "alice"), "name one: SERIAL, or --user NAME"),
 ]
 

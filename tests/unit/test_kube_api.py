@@ -295,7 +295,7 @@ async def test_a_precondition_that_fails_deletes_nothing(api: Api) -> None:
     await api.refused("DELETE", path, 409, json={"preconditions": {"uid": "another"}})
     await api.refused("DELETE", path, 409, json={"preconditions": {"resourceVersion": "1"}})
     await api.refused("DELETE", path, 400, json={"preconditions": {"resourceVersion": 1}})
-    await api.refused("DELETE", path, 400, json={"propagationPolicy": "Explode"})
+    await api.refused("DELETE", path, 422, json={"propagationPolicy": "Explode"})
 
 
 async def test_finalizers_hold_an_object_until_they_are_taken_away(api: Api) -> None:
@@ -323,7 +323,7 @@ async def test_a_namespace_goes_with_everything_in_it_but_never_the_default_one(
     assert (await api.delete("/api/v1/namespaces/bookinfo")).status_code == 200
     assert [resource.key.name for resource in (await api.store.list(Query())).items] == ["default"]
     await api.refused("DELETE", "/api/v1/namespaces/default", 403)
-    await api.refused("DELETE", "/api/v1/namespaces", 403)
+    await api.refused("DELETE", "/api/v1/namespaces", 405)
 
 
 async def test_what_the_control_plane_makes_can_be_read_and_deleted_only(api: Api) -> None:

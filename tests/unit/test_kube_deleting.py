@@ -162,3 +162,110 @@ async def test_a_namespace_with_finalizers_of_its_own_waits_for_them(api: Api) -
     assert (await api.get(SHOP)).json()["status"]["phase"] == "Terminating"
     await api.patch(SHOP, json={"metadata": {"finalizers": []}}, headers=MERGE)
     assert (await api.get(SHOP)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        ({"propagationPolicy": "Orphan", "orphanDependents": True}, 422, "cannot be both set"),
+        ({"propagationPolicy": "Explode"}, 422, 'supported values: "Foreground", "Background", "Orphan", "nil"'),
+        ({"dryRun": ["Some"]}, 422, 'supported values: "All"'),
+        ({"dryRun": "All"}, 400, "not a list"),
+        ({"gracePeriodSeconds": "soon"}, 400, "not a whole number"),
+        ({"kind": "Foo"}, 400, "'Foo'"),
+    ],
+)
+async def test_options_that_contradict_each_other_or_are_unknown_delete_nothing(
+    api: Api, options: dict[str, Any], code: int, told: str
+) -> None:
+    await _account(api, "kept")
+    assert told in (await api.refused("DELETE", f"{ACCOUNTS}/kept", code, json=options))["message"]
+    assert await _names(api) == {"kept": []}
+
+
+async def test_the_older_word_for_orphaning_is_heard_in_the_query_too(api: Api) -> None:
+    owner = await _account(api, "owner")
+    await _account(api, "owned", owner)
+    assert (await api.delete(f"{ACCOUNTS}/owner?orphanDependents=true")).status_code == 200
+    assert await _names(api) == {"owned": []}
+
+
+async def test_a_collection_is_deleted_in_one_namespace_only(api: Api) -> None:
+    await _account(api, "kept")
+    for path in ("/api/v1/serviceaccounts", "/api/v1/namespaces"):
+        assert (await api.refused("DELETE", path, 405))["reason"] == "MethodNotAllowed"
+    assert await _names(api) == {"kept": []}
+
+
+async def test_what_is_marked_says_so_and_takes_no_more_finalizers(api: Api) -> None:
+    made = await _account(api, "held", finalizers=FINALIZERS)
+    marked = (await _delete(api, "held"))["metadata"]
+    assert marked["deletionGracePeriodSeconds"] == 0
+    assert marked["generation"] == made["metadata"]["generation"] + 1
+    assert (await _delete(api, "held"))["metadata"]["generation"] == marked["generation"]
+    more = {"metadata": {"finalizers": [*FINALIZERS, "example.com/late"]}}
+    told = await api.refused("PATCH", f"{ACCOUNTS}/held", 422, json=more, headers=MERGE)
+    assert 'being deleted, found new finalizers []string{"example.com/late"}' in told["message"]
+
+
+async def test_what_names_only_owners_that_do_not_exist_goes_at_once_and_its_author_is_told(api: Api) -> None:
+    owner = await _account(api, "owner")
+    nobody = {"metadata": {"name": "owner", "uid": "00000000-0000-0000-0000-000000000000"}}
+    await _account(api, "orphan", nobody)
+    await _account(api, "owned", nobody, owner)
+    foreign = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "1"}
+    await _account(api, "foreign", ownerReferences=[foreign])
+    assert await _names(api) == {"foreign": [], "owned": [], "owner": []}
+    change = {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ServiceAccount", **nobody["metadata"]}]}}
+    rehearsed = await api.patch(f"{ACCOUNTS}/owned?dryRun=All", json=change, headers=MERGE)
+    assert any("none of these owners exists" in one for one in rehearsed.headers.get_list("warning"))
+    assert "owned" in await _names(api)
+    await api.patch(f"{ACCOUNTS}/owned", json=change, headers=MERGE)
+    assert await _names(api) == {"foreign": [], "owner": []}
+
+
+async def test_what_loses_its_last_finalizer_and_its_owners_in_one_change_goes(api: Api) -> None:
+    nobody = [{"apiVersion": "v1", "kind": "ServiceAccount", "name": "x", "uid": "1"}]
+    await _account(api, "held", finalizers=FINALIZERS)
+    await _delete(api, "held")
+    change = {"metadata": {"finalizers": None, "ownerReferences": nobody}}
+    assert (await api.patch(f"{ACCOUNTS}/held", json=change, headers=MERGE)).status_code == 200
+    assert await _names(api) == {}
+
+
+async def test_what_has_finalizers_and_no_owner_is_marked(api: Api) -> None:
+    await _account(api, "held", {"metadata": {"name": "nobody", "uid": "1"}}, finalizers=FINALIZERS)
+    assert (await api.get(f"{ACCOUNTS}/held")).json()["metadata"]["deletionTimestamp"]
+
+
+async def test_an_object_has_one_controller_at_most_and_no_event_owns_it(api: Api) -> None:
+    reference = {"apiVersion": "v1", "kind": "ServiceAccount", "uid": "1", "controller": True}
+    owners = [{**reference, "name": "a"}, {**reference, "name": "b"}, {**reference, "kind": "Event", "name": "c"}]
+    document = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "x", "ownerReferences": owners}}
+    told = (await api.refused("POST", ACCOUNTS, 422, json=document))["message"]
+    assert 'Found "true" in references for ServiceAccount/a and ServiceAccount/b' in told
+    assert "/v1, Kind=Event is disallowed from being an owner" in told
+
+
+async def test_a_dry_run_tells_the_revision_that_there_is(api: Api) -> None:
+    made = await _account(api, "there")
+    named = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "new"}}
+    assert "resourceVersion" not in (await api.post(f"{ACCOUNTS}?dryRun=All", json=named)).json()["metadata"]
+    change = {"metadata": {"labels": {"a": "b"}}}
+    tried = await api.patch(f"{ACCOUNTS}/there?dryRun=All", json=change, headers=MERGE)
+    assert tried.json()["metadata"]["labels"] == {"a": "b"}
+    assert tried.json()["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+
+
+async def test_an_object_is_not_read_in_a_state_to_come(api: Api) -> None:
+    await api.refused("GET", f"{SHOP}?resourceVersion=999999", 504)
+    await api.refused("GET", f"{SHOP}?resourceVersion=soon", 400)
+    assert (await api.get(f"{SHOP}?resourceVersion=1")).status_code == 200
+
+
+@pytest.mark.parametrize(("about", "code"), [("shop", 201), ("other", 422), ("", 422)])
+async def test_an_event_is_in_the_namespace_of_what_it_is_about(api: Api, about: str, code: int) -> None:
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}}
+    answer = await api.post(f"{SHOP}/events", json={**event, "involvedObject": {"kind": "Pod", "namespace": about}})
+    assert answer.status_code == code, answer.text
+    assert (code == 201) is ("does not match event.namespace" not in answer.text)

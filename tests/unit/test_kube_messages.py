@@ -50,3 +50,12 @@ async def test_writing_the_same_again_changes_nothing(api: Api) -> None:
     made = await api.made(SERVICES, headless)
     again = (await api.put(f"{SERVICES}/ratings", json=made)).json()
     assert again["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+
+
+async def test_the_messages_say_which_generation_they_are_about(api: Api) -> None:
+    headless = service()
+    headless["spec"]["clusterIP"] = "None"
+    assert (await api.made(SERVICES, headless))["status"]["observedGeneration"] == 1
+    change = {"spec": {"publishNotReadyAddresses": True}}
+    changed = (await api.patch(f"{SERVICES}/ratings", json=change, headers=STRATEGIC)).json()
+    assert (changed["status"]["observedGeneration"], changed["metadata"]["generation"]) == (2, 2)

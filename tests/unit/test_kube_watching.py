@@ -131,6 +131,27 @@ async def test_an_object_enters_and_leaves_a_selection_by_its_labels(watching: W
         assert await events.next_name() == ("DELETED", "b")
 
 
+async def test_a_resumed_watch_tells_of_a_selection_what_an_unbroken_one_was_told(watching: Watching) -> None:
+    await watching.put("was", team="mine")
+    start = (await watching.put("other", team="theirs")).revision
+    query = f"resourceVersion={start}&labelSelector=team=mine"
+    async with watching.events(query) as live:
+        await watching.put("theirs", team="theirs")
+        await watching.put("mine", team="mine")
+        await watching.put("theirs", team="theirs", more="x")
+        await watching.put("was", team="theirs")
+        await watching.put("other", team="mine")
+        await watching.remove("theirs")
+        told = [await live.next() for _ in range(3)]
+    async with watching.events(query) as resumed:
+        assert [await resumed.next() for _ in range(3)] == told
+    assert [(event["type"], event["object"]["metadata"]["name"]) for event in told] == [
+        ("ADDED", "mine"), ("DELETED", "was"), ("ADDED", "other")
+    ]  # fmt: skip
+    assert told[1]["object"]["metadata"]["labels"] == {"team": "mine"}
+    assert int(told[1]["object"]["metadata"]["resourceVersion"]) > start
+
+
 async def test_one_object_is_watched_by_its_name(watching: Watching) -> None:
     async with watching.events("resourceVersion=1&fieldSelector=metadata.name=b") as events:
         await watching.put("a")

@@ -1,6 +1,6 @@
 """Request bodies of kubectl: JSON and YAML as everywhere, and its protobuf.
 
-In: bytes and their media type. Out: plain JSON values.
+In: bytes and their media type. Out: plain JSON values. Refuses patches where an object is wanted.
 """
 
 import re
@@ -10,6 +10,8 @@ from outrig.api import bodies
 from outrig.api.kube import protobuf
 from outrig.api.refusals import ApiError, bad_request
 
+OBJECTS: Final = ("application/json", "application/yaml", protobuf.MEDIA_TYPE)
+TEXT_MAPS: Final = frozenset({"selector", "matchLabels"})
 JSON_OBJECT: Final = re.compile(rb'\s*{\s*["}]')
 """How an object of JSON begins; reading it as the YAML that it is too would take a hundred times longer."""
 
@@ -40,8 +42,25 @@ def decode_configuration(body: bytes) -> Any:
 
 
 def decode_object(body: bytes, media: str) -> dict[str, Any]:
-    """Like `decode`, for what must be a JSON object."""
+    """Like `decode`, for what must be a JSON object and no patch of one."""
+    if media.endswith("patch+json"):
+        taken = ", ".join(OBJECTS)
+        why = "the body of the request was in an unknown format - accepted media types include: "
+        raise ApiError("UnsupportedMediaType", f"{why}{taken}")
     value = decode(body, media)
     if not isinstance(value, dict):
         raise bad_request("the body must be one object, with apiVersion, kind and metadata")
     return value
+
+
+def without_nulls(value: Any) -> Any:
+    """The value without the fields that are null, which in Kubernetes' own kinds are fields left out.
+
+    Maps of texts keep theirs, to be refused: a selector of fewer labels would select more.
+    """
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    said = {field: inner for field, inner in value.items() if inner is not None}
+    return {field: inner if field in TEXT_MAPS else without_nulls(inner) for field, inner in said.items()}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from outrig.api.kube.catalog import Catalog, api_version
+from outrig.api.kube.catalog import NAMESPACE, Catalog, api_version
 from outrig.api.kube.foreign import foreign_to
 from outrig.dialects.kind import Kind
 
@@ -55,7 +55,8 @@ def entries(catalog: Catalog) -> tuple[Entry, ...]:
 
 
 def _entry(kind: Kind) -> Entry:
-    verbs = (*READ_VERBS, *DELETE_VERBS, *(() if kind.system else WRITE_VERBS))
+    deletable = DELETE_VERBS if (kind.group, kind.name) != NAMESPACE else DELETE_VERBS[:1]
+    verbs = (*READ_VERBS, *deletable, *(() if kind.system else WRITE_VERBS))
     status = STATUS_VERBS if not kind.system else STATUS_VERBS[:1]
     return Entry(
         group=kind.group,

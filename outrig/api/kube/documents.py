@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from outrig.api.kube.catalog import api_version, group_of
+from outrig.api.kube.catalog import NAMESPACE, api_version, group_of
 from outrig.api.kube.managed import entries
 from outrig.api.kube.metadata import OwnerReference
 from outrig.dialects.kind import Kind
@@ -46,7 +46,9 @@ def metadata(resource: Resource) -> Document:
         "finalizers": list(resource.finalizers),
         "managedFields": entries(resource.managers),
     }
-    return {field: value for field, value in written.items() if value}
+    waits = resource.deleting and (resource.key.group, resource.key.kind) != NAMESPACE
+    marked = {"deletionGracePeriodSeconds": 0} if waits else {}
+    return {field: value for field, value in written.items() if value} | marked
 
 
 def partial(resource: Resource) -> Document:

@@ -12,6 +12,7 @@ from outrig.api.kube.statuses import Subject, not_found
 from outrig.api.refusals import ApiError
 
 WORKLOADS = "run it as an Amazon ECS service and describe it with a WorkloadGroup"
+STORAGE = "mount volumes in the ECS task definition"
 TRAFFIC = "Sidecar, ServiceEntry, WorkloadGroup, WorkloadEntry, PeerAuthentication and AuthorizationPolicy are served"
 
 
@@ -58,6 +59,9 @@ FOREIGN = (
     _containers("batch", "CronJob", "cj"),
     _none("", "ConfigMap", "configmaps", "keeps no ConfigMap: put settings into the ECS task definition", "cm"),
     _none("", "Secret", "secrets", "keeps no Secret: use AWS Secrets Manager in the ECS task definition"),
+    _none("", "Endpoints", "endpoints", "keeps no Endpoints: WorkloadEntries say what is behind a Service", "ep"),
+    _none("", "PersistentVolumeClaim", "persistentvolumeclaims", f"keeps no PersistentVolumeClaim: {STORAGE}", "pvc"),
+    _none("", "PersistentVolume", "persistentvolumes", f"keeps no PersistentVolume: {STORAGE}", "pv", namespaced=False),
     _none("", "Node", "nodes", "has no Node: tasks run where Amazon ECS puts them", "no", namespaced=False),
     _none(
         "apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions",

@@ -37,17 +37,17 @@ def list_options(query: Mapping[str, str], subject: Subject, *, watching: bool) 
     match = query.get("resourceVersionMatch", "")
     if causes := tuple(_contradictions(query, match, watching=watching)):
         raise invalid(Subject("meta.k8s.io", subject.plural, "ListOptions"), causes)
-    revision, token = _number(query, "resourceVersion"), query.get("continue", "")
+    revision, token = number(query, "resourceVersion"), query.get("continue", "")
     if token and revision:
         raise bad_request("specifying resource version is not allowed when using continue")
     told = query.get("sendInitialEvents")
     return ListOptions(
-        limit=_number(query, "limit"),
+        limit=number(query, "limit"),
         token=token,
         revision=revision or None,
         match=Match(match or Match.NOT_OLDER),
         initial=told == "true" if told else None,
-        seconds=_number(query, "timeoutSeconds"),
+        seconds=number(query, "timeoutSeconds"),
         bookmarks=query.get("allowWatchBookmarks") == "true",
     )
 
@@ -74,7 +74,8 @@ def _forbidden(field: str, why: str) -> Cause:
     return Cause(field, f"Forbidden: {why}", "FieldValueForbidden")
 
 
-def _number(query: Mapping[str, str], name: str) -> int:
+def number(query: Mapping[str, str], name: str) -> int:
+    """A number of a query; 0 where it is not there. Raises ApiError (400)."""
     text = query.get(name) or "0"
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise bad_request(f"{name}: {text!r} is not one: it must be a number of at most 18 digits")

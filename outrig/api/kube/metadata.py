@@ -114,7 +114,12 @@ def _annotations(value: Any, causes: list[Cause]) -> dict[str, str]:
 def _owners(value: Any, causes: list[Cause]) -> tuple[OwnerReference, ...]:
     field = "metadata.ownerReferences"
     items = typed(value, list, field, "a list", causes) or []
-    return tuple(owner for index, item in enumerate(items) if (owner := _owner(item, f"{field}[{index}]", causes)))
+    found = tuple(owner for index, item in enumerate(items) if (owner := _owner(item, f"{field}[{index}]", causes)))
+    first, *others = [f"{owner.kind}/{owner.name}" for owner in found if owner.controller] or [""]
+    for other in others:
+        why = f'Only one reference can have Controller set to true. Found "true" in references for {first} and {other}'
+        causes.append(Cause(field, f"Invalid value: {why}"))
+    return found
 
 
 def _owner(value: Any, field: str, causes: list[Cause]) -> OwnerReference | None:
@@ -126,6 +131,8 @@ def _owner(value: Any, field: str, causes: list[Cause]) -> OwnerReference | None
     causes.extend(Cause(f"{field}.{part}", "unknown field") for part in sorted(found.keys() - OWNER_FIELDS))
     if not all(isinstance(text, str) and text for text in required.values()):
         return None
+    if (required["apiVersion"], required["kind"]) == ("v1", "Event"):
+        causes.append(Cause(field, "Invalid value: /v1, Kind=Event is disallowed from being an owner"))
     api_version, kind, name, uid = (str(text) for text in required.values())
     controls, blocks = (found.get(part) is True for part in ("controller", "blockOwnerDeletion"))
     return OwnerReference(api_version, kind, name, uid, controls, blocks)

@@ -26,6 +26,15 @@ class Propagation(StrEnum):
     FOREGROUND = "Foreground"
 
 
+POLICIES = ("Foreground", "Background", "Orphan", "nil")
+DELETE_FIELDS = {
+    "propagationPolicy": (str, "a text"),
+    "orphanDependents": (bool, "true or false"),
+    "gracePeriodSeconds": (int, "a whole number"),
+    "dryRun": (list, "a list"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
     """With `dry_run` everything is checked and answered, and nothing is kept.
@@ -67,19 +76,47 @@ def write_options(query: Mapping[str, str], verb: str, *, agent: str, at: dateti
 
 
 def delete_options(query: Mapping[str, str], body: Mapping[str, Any]) -> DeleteOptions:
-    """From a query and a body, which says more where both speak. Raises ApiError (400)."""
-    orphan = Propagation.ORPHAN if body.get("orphanDependents") else Propagation.BACKGROUND
-    propagation = body.get("propagationPolicy") or query.get("propagationPolicy") or orphan
-    if not isinstance(propagation, str) or propagation not in set(Propagation):
-        raise bad_request(f"propagationPolicy: {propagation!r} is none of {', '.join(Propagation)}")
+    """From a query and a body, which says more where both speak. Raises ApiError (400, 422)."""
+    _check_form(body)
+    told = {**query, **{field: value for field, value in body.items() if value not in (None, "", [])}}
+    if causes := tuple(_deletion_problems(told)):
+        raise invalid(Subject("meta.k8s.io", "", "DeleteOptions"), causes)
+    orphan = Propagation.ORPHAN if told.get("orphanDependents") in (True, "true", "1") else Propagation.BACKGROUND
+    propagation = told.get("propagationPolicy") or orphan
     preconditions = body.get("preconditions") or {}
     if not isinstance(preconditions, Mapping):
         raise bad_request("preconditions must be an object")
     uid, revision = preconditions.get("uid") or "", preconditions.get("resourceVersion") or "0"
     if not isinstance(uid, str) or not (isinstance(revision, str) and revision.isascii() and revision.isdigit()):
         raise bad_request("preconditions: uid and resourceVersion must be texts that this server gave")
-    dry_run = _dry_run(body.get("dryRun")) or _dry_run(query.get("dryRun"))
-    return DeleteOptions(Propagation(propagation), dry_run, uid, int(revision))
+    return DeleteOptions(Propagation(propagation), bool(told.get("dryRun")), uid, int(revision))
+
+
+def _check_form(body: Mapping[str, Any]) -> None:
+    """Raises ApiError (400) for another object, and for options that are not of their type."""
+    if (kind := body.get("kind") or "DeleteOptions") != "DeleteOptions":
+        raise bad_request(f"a deletion takes DeleteOptions, not {kind!r}")
+    for field, (type_, what) in DELETE_FIELDS.items():
+        if (value := body.get(field)) is not None and type(value) is not type_:
+            raise bad_request(f"DeleteOptions: {field}: {value!r} is not {what}")
+
+
+def _deletion_problems(told: Mapping[str, Any]) -> Iterator[Cause]:
+    """In Kubernetes' words (ValidateDeleteOptions of k8s.io/apimachinery meta/v1)."""
+    field, policy, dry_run = "propagationPolicy", told.get("propagationPolicy"), told.get("dryRun")
+    if policy and told.get("orphanDependents") not in (None, ""):
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        yield Cause(field, f"Invalid value: {json.dumps(policy)}: {why}")
+    if policy and policy not in set(Propagation):
+        yield _unsupported(field, policy, POLICIES)
+    if dry_run and dry_run not in ("All", ["All"]):
+        yield _unsupported("dryRun", dry_run, ("All",))
+
+
+def _unsupported(field: str, value: Any, known: tuple[str, ...]) -> Cause:
+    listed = ", ".join(map(json.dumps, known))
+    problem = f"Unsupported value: {json.dumps(value)}: supported values: {listed}"
+    return Cause(field, problem, "FieldValueNotSupported")
 
 
 def _manager_problems(query: Mapping[str, str], verb: str) -> Iterator[Cause]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from outrig.api.bodies import check_values
+from outrig.api.kube.bodies import without_nulls
 from outrig.api.kube.catalog import Target
 from outrig.api.kube.described import ObjectMeta
 from outrig.api.kube.documents import document
@@ -60,7 +61,7 @@ def tracked(
 
 def applied(current: Resource | None, config: Document, target: Target, *, options: WriteOptions) -> Applied:
     """What is there once a configuration is applied. Raises ApiError."""
-    live, said, kind = _read(current, target), _sayable(config, target), shape(target.kind)
+    live, said, kind = _read(current, target), _said(config, target), shape(target.kind)
     edit = _edit(target, options, APPLY)
     claims = claims_of(current.managers) if current else {}
     if current is not None and not claims:
@@ -133,6 +134,18 @@ def _read(resource: Resource | None, target: Target) -> Document:
 
 def _is_object(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _said(config: Document, target: Target) -> Document:
+    """What counts of a configuration; in Kubernetes' own kinds null says nothing."""
+    said = _sayable(config, target)
+    if not target.kind.strategic_merge:
+        return said
+    return {
+        field: value if field == "metadata" else without_nulls(value)
+        for field, value in said.items()
+        if value is not None
+    }
 
 
 def _sayable(config: Document, target: Target) -> Document:

@@ -85,11 +85,24 @@ RULE: Message = {
 }
 OBJECT = Field("metadata", "message", METADATA)
 ROLE: Message = {1: OBJECT, 2: Field("rules", "message", RULE, repeated=True)}
+SELECTOR: Message = {
+    1: Field("matchLabels", "text map"),
+    2: Field("matchExpressions", "message", {**_texts("key", "operator"), 3: Field("values", repeated=True)}, True),
+}
+CLUSTER_ROLE: Message = {
+    **ROLE,
+    3: Field("aggregationRule", "message", {1: Field("clusterRoleSelectors", "message", SELECTOR, repeated=True)}),
+}
 BINDING: Message = {
     1: OBJECT,
     2: Field("subjects", "message", _texts("kind", "apiGroup", "name", "namespace"), repeated=True),
     3: Field("roleRef", "message", _texts("apiGroup", "kind", "name")),
 }
+DELETE_OPTIONS: Message = {
+    1: Field("gracePeriodSeconds", "integer"), 2: Field("preconditions", "message", _texts("uid", "resourceVersion")),
+    3: Field("orphanDependents", "boolean"), 4: Field("propagationPolicy"), 5: Field("dryRun", repeated=True),
+    6: Field("ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"),
+}  # fmt: skip
 
 MESSAGES: Mapping[tuple[str, str], Message] = {
     ("v1", "Namespace"): {1: OBJECT, 2: Field("spec", "message", {1: Field("finalizers", repeated=True)})},
@@ -113,7 +126,7 @@ MESSAGES: Mapping[tuple[str, str], Message] = {
     ("authentication.k8s.io/v1", "SelfSubjectReview"): {1: OBJECT},
     ("authentication.k8s.io/v1beta1", "SelfSubjectReview"): {1: OBJECT},
     ("rbac.authorization.k8s.io/v1", "Role"): ROLE,
-    ("rbac.authorization.k8s.io/v1", "ClusterRole"): ROLE,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): CLUSTER_ROLE,
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): BINDING,
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): BINDING,
 }
@@ -126,7 +139,8 @@ def from_protobuf(body: bytes) -> dict[str, Any]:
     envelope = dict(_fields(body[len(MAGIC) :]))
     names = dict(_fields(_bytes(envelope.get(1, b""))))
     api_version, kind = _text(names.get(1, b"")), _text(names.get(2, b""))
-    message = MESSAGES.get((api_version, kind))
+    # Clients call these options a kind of whichever group they delete from.
+    message = DELETE_OPTIONS if kind == "DeleteOptions" else MESSAGES.get((api_version, kind))
     if message is None:
         raise ApiError("UnsupportedMediaType", f"{kind} in {api_version} is read as application/json only")
     return {"apiVersion": api_version, "kind": kind, **_message(_bytes(envelope.get(2, b"")), message, 0)}

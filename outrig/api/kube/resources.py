@@ -15,10 +15,10 @@ from outrig.api.bodies import media_type, read_body
 from outrig.api.kube.access import READ_VERBS
 from outrig.api.kube.answers import answer
 from outrig.api.kube.bodies import decode, decode_configuration, decode_object
-from outrig.api.kube.catalog import Catalog, Target
+from outrig.api.kube.catalog import NAMESPACE, Catalog, Target
 from outrig.api.kube.deletions import Deletion, delete_many, delete_one
 from outrig.api.kube.forms import Form, many, negotiate, one
-from outrig.api.kube.list_options import ListOptions, Match, list_options
+from outrig.api.kube.list_options import ListOptions, Match, list_options, number
 from outrig.api.kube.options import WriteOptions, delete_options, write_options
 from outrig.api.kube.pages import Page, Pages, too_large
 from outrig.api.kube.selectors import Selection, parse_selection
@@ -66,12 +66,14 @@ class Resources:
                 return await self._update(request, target)
             case "patch" if target.name:
                 return await self._patch(request, target)
-            case "delete" | "deletecollection" if not target.subresource:
+            case "delete" | "deletecollection" if not target.subresource and _may_go(target):
                 return await self._delete(request, target)
         raise method_not_allowed(target.subject)
 
     async def _get(self, request: Request, target: Target) -> Response:
         form = negotiate(request.headers.get("accept", ""), request.query_params.get("includeObject", ""))
+        if (wanted := number(request.query_params, "resourceVersion")) > (current := await self.store.revision()):
+            raise too_large(wanted, current)
         found = await self.shown.get(target.key)
         if found is None:
             raise not_found(target.subject)
@@ -167,6 +169,15 @@ def _selection(query: Mapping[str, str], target: Target) -> Selection:
     return parse_selection(
         labels=query.get("labelSelector", ""), fields=",".join(filter(None, fields)), kind=target.kind
     )
+
+
+def _may_go(target: Target) -> bool:
+    """Whether it can be deleted: a collection only in a namespace; never all namespaces at once. As in Kubernetes."""
+    if target.name:
+        return True
+    if target.kind.namespaced:
+        return bool(target.namespace)
+    return (target.kind.group, target.kind.name) != NAMESPACE
 
 
 def _check_age(options: ListOptions, current: int) -> None:

@@ -60,7 +60,12 @@ class Selection:
     @property
     def may_change(self) -> bool:
         """Whether an object can enter or leave it."""
-        return bool(self.labels) or any(path not in LASTING for path, _, _ in self.fields)
+        return bool(self.labels) or not self.by_labels
+
+    @property
+    def by_labels(self) -> bool:
+        """Whether it can do so by its labels alone."""
+        return all(path in LASTING for path, _, _ in self.fields)
 
     def __call__(self, resource: Resource) -> bool:
         return all(term.holds(resource.labels) for term in self.labels) and all(

@@ -52,7 +52,12 @@ class Shown:
         """Every change after that revision of what the query finds."""
         async with aclosing(self._store.watch(_widened(query), after)) as batches:
             async for batch in batches:
-                yield [replace(change, resource=_shown(change.resource)) for change in batch]
+                yield [_shown_change(change) for change in batch]
+
+
+def is_shown(key: Key) -> bool:
+    """Whether what has this key is built in, or something else that is shown under it."""
+    return key in BUILT_IN or _source(key) is not None
 
 
 def refuse_shown(key: Key, subject: Subject) -> None:
@@ -63,6 +68,12 @@ def refuse_shown(key: Key, subject: Subject) -> None:
     if mesh := mesh_in(namespace):
         why = f"namespace {namespace!r} shows the Dataplanes of mesh {mesh!r}, to be read only"
         raise forbidden(subject, f"{why}: they are written at /meshes/{mesh}/dataplanes, or by their agents")
+
+
+def _shown_change(change: Change) -> Change:
+    """A Dataplane's tags show as labels too, so what these were before is not known."""
+    shown = _shown(change.resource)
+    return change if shown is change.resource else replace(change, resource=shown, labels_before=None)
 
 
 def _shown(resource: Resource) -> Resource:

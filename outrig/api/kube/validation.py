@@ -9,20 +9,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from outrig.api.fields import invalid_value
 from outrig.api.judging import judged, warning
+from outrig.api.kube.bodies import without_nulls
 from outrig.api.kube.catalog import Target
 from outrig.api.kube.documents import body_of
 from outrig.api.kube.metadata import KNOWN, Metadata, name_problems, parse_metadata
 from outrig.api.kube.statuses import invalid
-from outrig.api.refusals import Cause, bad_request
+from outrig.api.refusals import ApiError, Cause, bad_request
 from outrig.dialects.causes import Checked, UnknownField, check_body, in_order, shown, unknown_field
 from outrig.dialects.kind import Kind
+from outrig.dialects.rbac import GROUP as RBAC
 from outrig.errors import Finding
 from outrig.resources import Json, Resource
 
 Rivals = Callable[[Resource, Sequence[Resource]], tuple[Finding, ...]]
 
 NAMED_AS_LABEL = frozenset({"Namespace", "Service"})
+
+NAME_BYTES = 253  # of roles and bindings, so that every store can keep it in an index
 
 
 class Strictness(StrEnum):
@@ -31,6 +36,15 @@ class Strictness(StrEnum):
     STRICT = "Strict"
     WARN = "Warn"
     IGNORE = "Ignore"
+
+
+class UnknownFields(ApiError):
+    """Fields that nobody knows, where they are not to be taken (400). `of_patch`: what a patch is told (422)."""
+
+    def __init__(self, unknown: Iterable[str], target: Target) -> None:
+        kind, found = target.kind.name, f"strict decoding error: {', '.join(unknown)}"
+        super().__init__("BadRequest", f'{kind} in version "{target.version}" cannot be handled as a {kind}: {found}')
+        self.of_patch = Cause("patch", f"Invalid value: {{...}}: {found}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +64,13 @@ def read_draft(written: Mapping[str, Any], target: Target, strictness: Strictnes
     metadata, unknown_metadata, causes = parse_metadata(written.get("metadata"))
     _check_place(metadata, target)
     name = target.name or metadata.chosen_name()
-    checked = check_body(body_of(written), target.kind.schema)
+    body = body_of(written)
+    checked = check_body(without_nulls(body) if target.kind.strategic_merge else body, target.kind.schema)
     hinted = tuple(unknown_field(path, KNOWN) for path in unknown_metadata)
     unknown = tuple(map(str, (*hinted, *checked.unknown, *_unknown_status(written, target.kind))))
     if unknown and strictness is Strictness.STRICT:
-        raise _unknown_fields(unknown, target)
-    as_label = target.kind.group == "" and target.kind.name in NAMED_AS_LABEL
-    if problems := (*name_problems(name, as_label=as_label), *causes, *checked.wrong, *_status_problems(written)):
+        raise UnknownFields(unknown, target)
+    if problems := (*_name_problems(name, target.kind), *causes, *checked.wrong, *_status_problems(written)):
         told = {one.field for one in problems}
         further = (one for one in _found(checked, target.at(name), metadata.labels) if one.field not in told)
         raise invalid(target.at(name).subject, in_order((*problems, *further), written))
@@ -93,6 +107,15 @@ def judge(resource: Resource, target: Target) -> tuple[str, ...]:
     return warnings
 
 
+def check_set_once(before: Resource, now: Resource, target: Target) -> None:
+    """Raises ApiError (422), in Kubernetes' words, where a field became another value that never may."""
+    values = [(field, before.spec.get(field), now.spec.get(field)) for field in target.kind.set_once]
+    changed = [(field, new) for field, old, new in values if old and new and old != new]
+    if changed:
+        causes = [invalid_value(f"spec.{field}", new, "may not change once set") for field, new in changed]
+        raise invalid(target.at(now.key.name).subject, causes)
+
+
 def judge_beside(resource: Resource, others: Sequence[Resource], rivals: Rivals) -> tuple[str, ...]:
     """The warnings about a resource beside the others of its kind."""
     return tuple(map(warning, rivals(resource, others)))
@@ -111,11 +134,15 @@ def _check_type(written: Mapping[str, Any], target: Target) -> None:
         )
 
 
-def _unknown_fields(unknown: Iterable[str], target: Target) -> Exception:
-    kind, listed = target.kind.name, ", ".join(unknown)
-    return bad_request(
-        f'{kind} in version "{target.version}" cannot be handled as a {kind}: strict decoding error: {listed}'
-    )
+def _name_problems(name: str, kind: Kind) -> Iterable[Cause]:
+    """Roles and bindings may have any name that a path can have (ValidatePathSegmentName of k8s.io/apimachinery)."""
+    if kind.group != RBAC or not name:
+        return name_problems(name, as_label=kind.group == "" and kind.name in NAMED_AS_LABEL)
+    if name in (".", ".."):
+        return (invalid_value("metadata.name", name, f"may not be '{name}'"),)
+    if len(name.encode()) > NAME_BYTES:
+        return (Cause("metadata.name", f"Too long: may not be more than {NAME_BYTES} bytes", "FieldValueTooLong"),)
+    return [invalid_value("metadata.name", name, f"may not contain '{sign}'") for sign in "/%" if sign in name]
 
 
 def _unknown_status(written: Mapping[str, Any], kind: Kind) -> tuple[UnknownField, ...]:

@@ -53,29 +53,46 @@ class Watch:
 
 @dataclass(slots=True)
 class Selected:
-    """Turns changes of a kind into changes of a selection: an object whose labels change enters or leaves it.
+    """Turns changes of a kind into changes of a selection: an object that begins or ceases to fit enters or leaves it.
 
-    `members` were selected at `revision`. Before that revision it is unknown what was selected, so an object that
-    does not fit is reported as gone, which clients that never saw it ignore.
+    Labels tell by themselves, as the change has those from before. For the rest, `members` were selected at `revision`;
+    of an object whose first change is older than that, nobody knows: it is taken to have been selected, and reported
+    as gone if it does not fit any more, which clients that never saw it ignore.
     """
 
     selection: Selection
     revision: int
     members: set[Key] = field(default_factory=set)
+    seen: set[Key] = field(default_factory=set)
 
     def translate(self, change: Change) -> Change | None:
         """The change as this selection sees it; None if it does not."""
-        key, fits = change.resource.key, self.selection(change.resource)
+        fits = self.selection(change.resource)
         if not self.selection.may_change:
             return change if fits else None
-        was_member = key in self.members or change.revision <= self.revision
+        was_member = self._had(change)
+        self._note(change, fits=fits)
+        if change.type is not ChangeType.MODIFIED:
+            return change if fits else None
+        if fits:
+            return change if was_member else replace(change, type=ChangeType.ADDED)
+        return _gone(change) if was_member else None
+
+    def _had(self, change: Change) -> bool:
+        """Whether the object was selected before the change."""
+        resource, before = change.resource, change.labels_before
+        if before is not None and self.selection.by_labels:
+            return self.selection(replace(resource, labels=before))
+        known = change.revision > self.revision or resource.key in self.seen
+        return resource.key in self.members if known else True
+
+    def _note(self, change: Change, *, fits: bool) -> None:
+        if change.revision <= self.revision:
+            self.seen.add(change.resource.key)
         if fits and change.type is not ChangeType.DELETED:
-            entered = change.revision > self.revision and key not in self.members
-            self.members.add(key)
-            return replace(change, type=ChangeType.ADDED) if entered else change
-        self.members.discard(key)
-        gone = fits if change.type is ChangeType.DELETED else was_member
-        return replace(change, type=ChangeType.DELETED) if gone else None
+            self.members.add(change.resource.key)
+        else:
+            self.members.discard(change.resource.key)
 
 
 class WatchResponse(Response):
@@ -155,6 +172,13 @@ class WatchResponse(Response):
         return _encode(
             {"type": "BOOKMARK", "object": {"kind": target.kind.name, "apiVersion": target.api_version, "metadata": at}}
         )
+
+
+def _gone(change: Change) -> Change:
+    """It leaves with the labels by which it was selected, as in Kubernetes."""
+    resource, before = change.resource, change.labels_before
+    left = resource if before is None else replace(resource, labels=before)
+    return replace(change, type=ChangeType.DELETED, resource=left)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -4,6 +4,7 @@ In: the store, a target, a document or patch, options. Out: `Written`. Raises Ap
 write is one transaction; a dry run is the same transaction, undone.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,20 +19,30 @@ from outrig.api.kube.metadata import Metadata
 from outrig.api.kube.options import WriteOptions
 from outrig.api.kube.owning import applied, check_config, settled, tracked
 from outrig.api.kube.patches import BadPatch, Inapplicable, apply_operations, merge
-from outrig.api.kube.shown import refuse_shown
+from outrig.api.kube.shown import is_shown, refuse_shown
 from outrig.api.kube.statuses import MODIFIED, Subject, already_exists, conflict, invalid, not_found, terminating
 from outrig.api.kube.strategic import strategic_merge
-from outrig.api.kube.validation import Draft, Strictness, judge, judge_beside, read_draft
+from outrig.api.kube.validation import (
+    Draft,
+    Strictness,
+    UnknownFields,
+    check_set_once,
+    judge,
+    judge_beside,
+    read_draft,
+)
 from outrig.api.refusals import ApiError, Cause, bad_request
 from outrig.api.writing import Written, run
 from outrig.resources import Key, Owner, Resource
-from outrig.store.cascade import go_on
+from outrig.store.cascade import go_on, take_away_ownerless
 from outrig.store.protocol import Query, Store, Transaction
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 OPERATIONS = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
+
+OWNERLESS = "metadata.ownerReferences: none of these owners exists, so the object is deleted at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,8 @@ async def create(
     managed = tracked(None, resource, sent=sent, target=named, options=options)
 
     async def work(tx: Transaction) -> Written:
-        return await _store_new(tx, managed, named, warnings)
+        written = await _store_new(tx, managed, named, warnings)
+        return await _ended(tx, written, catalog, before=None, options=options)
 
     return await run(store, work, dry_run=options.dry_run)
 
@@ -71,7 +83,10 @@ async def patch(
     store: Store, target: Target, change: Callable[[dict[str, Any]], Any], *, catalog: Catalog, options: WriteOptions
 ) -> Written:
     """Change the object, or its status, as `change` says (see `patcher`)."""
-    return await _change(store, target, change, catalog=catalog, options=options)
+    try:
+        return await _change(store, target, change, catalog=catalog, options=options)
+    except UnknownFields as error:  # 422, upon which `kubectl edit` opens its editor again
+        raise invalid(target.subject, [error.of_patch]) from None
 
 
 async def apply(
@@ -92,8 +107,10 @@ async def apply(
         changed, warnings = _changed(before, draft, target, catalog)
         managed = replace(changed, managers=result.managers)
         if current is None:
-            return await _store_new(tx, managed, target, warnings)
-        return await _store_change(tx, current, settled(current, managed), target=target, warnings=warnings)
+            written = await _store_new(tx, managed, target, warnings)
+        else:
+            written = await _store_change(tx, current, settled(current, managed), target=target, warnings=warnings)
+        return await _ended(tx, written, catalog, before=current, options=options)
 
     return await run(store, work, dry_run=options.dry_run)
 
@@ -157,7 +174,8 @@ async def _change(
         _check_preconditions(draft.metadata, current, target)
         changed, warnings = _changed(current, draft, target, catalog)
         managed = tracked(current, changed, sent=sent, target=target, options=options)
-        return await _store_change(tx, current, managed, target=target, warnings=warnings)
+        written = await _store_change(tx, current, managed, target=target, warnings=warnings)
+        return await _ended(tx, written, catalog, before=current, options=options)
 
     return await run(store, work, dry_run=options.dry_run)
 
@@ -166,7 +184,10 @@ def _changed(current: Resource, draft: Draft, target: Target, catalog: Catalog) 
     """The resource as a draft has it, or only its status; and what its author should hear of it."""
     if target.subresource == "status":
         return replace(current, status=draft.status), draft.warnings
-    changed, doubts = _judged(_filled(current, draft, target, catalog), target)
+    changed = _filled(current, draft, target, catalog)
+    grown = changed.body != current.body
+    changed, doubts = _judged(changed, target, generation=max(1, current.generation + grown))
+    check_set_once(current, changed, target)
     return changed, (*draft.warnings, *doubts)
 
 
@@ -184,6 +205,7 @@ async def _store_change(
 ) -> Written:
     if target.subresource == "status":
         return Written(await tx.update(changed), warnings)
+    _check_finalizers(current, changed, target)
     await check_membership(tx, current, changed, target.subject)
     updated = await tx.update(changed)
     warnings = (*warnings, *await _rivals(tx, updated, target))
@@ -201,10 +223,10 @@ def _require_creatable(config: Configuration, target: Target) -> None:
         raise conflict(target.subject, why)
 
 
-def _judged(resource: Resource, target: Target) -> tuple[Resource, tuple[str, ...]]:
+def _judged(resource: Resource, target: Target, *, generation: int) -> tuple[Resource, tuple[str, ...]]:
     """The resource with what is doubtful about it in its status, if its kind has one; and the same as warnings."""
     doubts = judge(resource, target)
-    return (with_messages(resource, doubts) if target.kind.has_status else resource), doubts
+    return (with_messages(resource, doubts, generation=generation) if target.kind.has_status else resource), doubts
 
 
 async def _rivals(tx: Transaction, resource: Resource, target: Target) -> tuple[str, ...]:
@@ -222,6 +244,44 @@ def _check_preconditions(sent: Metadata, current: Resource, target: Target) -> N
         )
     if sent.revision not in (0, current.revision):
         raise conflict(target.subject, MODIFIED)
+
+
+def _check_finalizers(current: Resource, changed: Resource, target: Target) -> None:
+    """Raises ApiError (422): what is to go takes no more finalizers. In Kubernetes' words."""
+    if current.deleting and (new := sorted(set(changed.finalizers) - set(current.finalizers))):
+        listed = ", ".join(json.dumps(finalizer) for finalizer in new)
+        why = "no new finalizers can be added if the object is being deleted, found new finalizers"
+        problem = f"Forbidden: {why} []string{{{listed}}}"
+        raise invalid(target.subject, [Cause("metadata.finalizers", problem, "FieldValueForbidden")])
+
+
+async def _collected(tx: Transaction, written: Written, catalog: Catalog, *, before: Resource | None) -> Written:
+    """What was given owners none of which exists goes at once, as Kubernetes' garbage collector has it go soon.
+
+    Of an owner of a kind that is not served, or that is only shown, nobody knows: it is taken to exist, as there.
+    """
+    given = written.resource.owners
+    if before and (before.deleting or before.owners == given):
+        return written
+    if any(_is_beyond(owner.key, catalog) for owner in given):
+        return written
+    if not await take_away_ownerless(tx, written.resource, now=datetime.now(UTC)):
+        return written
+    return replace(written, warnings=(*written.warnings, OWNERLESS))
+
+
+def _is_beyond(owner: Key, catalog: Catalog) -> bool:
+    return is_shown(owner) or catalog.kind_of(owner.group, owner.kind) is None
+
+
+async def _ended(
+    tx: Transaction, written: Written, catalog: Catalog, *, before: Resource | None, options: WriteOptions
+) -> Written:
+    """What follows from a write. A dry run tells the revision that there is, as in Kubernetes: none of a new object."""
+    ended = await _collected(tx, written, catalog, before=before)
+    if not options.dry_run:
+        return ended
+    return replace(ended, resource=replace(ended.resource, revision=before.revision if before else 0))
 
 
 def _filled(resource: Resource, draft: Draft, target: Target, catalog: Catalog) -> Resource:

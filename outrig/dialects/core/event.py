@@ -8,8 +8,10 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from outrig.dialects.core.service_account import ObjectReference
+from outrig.dialects.findings import INVALID, Place
 from outrig.dialects.kind import Column, Kind
 from outrig.dialects.schema import ATOMIC, Form
+from outrig.errors import Finding
 from outrig.resources import Json, Key, Resource
 
 Count = Annotated[int, Field(ge=0)]
@@ -83,6 +85,14 @@ def _count(resource: Resource) -> int:
     return resource.body.get("count") or 1
 
 
+def _findings(resource: Resource) -> tuple[Finding, ...]:
+    """An Event is in the namespace of what it is about, and in `default` if that is in none. As in Kubernetes."""
+    about, here = _part(resource, "involvedObject", "namespace"), resource.key.namespace
+    if about == here or (about, here) == ("", "default"):
+        return ()
+    return (Place(resource.key, "involvedObject.namespace").error(INVALID, "does not match event.namespace"),)
+
+
 EVENT: Final = Kind(
     group="",
     name="Event",
@@ -93,6 +103,7 @@ EVENT: Final = Kind(
     schema=EventBody,
     has_status=False,
     strategic_merge=True,
+    findings=_findings,
     columns=(
         Column("Last Seen", _last_seen, kind="date", description="Time since it was last seen"),
         Column("Type", lambda event: _text(event, "type"), description="Normal or Warning"),

@@ -77,6 +77,7 @@ SERVICE: Final = Kind(
     schema=ServiceBody,
     status_schema=ServiceStatus,
     strategic_merge=True,
+    set_once=("clusterIP",),
     columns=(
         Column("Type", lambda service: _spec(service, "type"), description="ClusterIP, NodePort or LoadBalancer"),
         Column("Cluster-IP", lambda service: _spec(service, "clusterIP"), description="Its address, if one was given"),

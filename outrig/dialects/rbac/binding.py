@@ -4,14 +4,14 @@ In: the body of a binding. Out: findings, columns.
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from outrig.dialects.columns import AGE
 from outrig.dialects.findings import INVALID, NOT_HONOURED, Place
 from outrig.dialects.kind import Column
-from outrig.dialects.schema import ATOMIC, Form, parse
+from outrig.dialects.schema import ATOMIC, Form, checked, parse
 from outrig.errors import Finding
 from outrig.resources import Json, Resource
 
@@ -24,7 +24,9 @@ class RoleRef(Form):
     """The role that a binding gives."""
 
     api_group: str = Field(default=GROUP, description=f"Always {GROUP}.")
-    kind: str = Field(description="Role (of the same namespace) or ClusterRole.")
+    kind: Annotated[str, checked(("Role", "ClusterRole").__contains__, "Role or ClusterRole")] = Field(
+        description="Role (of the same namespace) or ClusterRole."
+    )
     name: str = Field(min_length=1, description="The name of the role.")
 
 
