@@ -182,3 +182,14 @@ async def test_a_path_with_a_line_break_is_a_status_and_audited(admin: Person) -
     assert (answer.json()["kind"], answer.status_code // 100) == ("Status", 4)
     (line,) = [entry for entry in logs if entry["event"] == "write"]
     assert (line["code"], line["path"]) == (answer.status_code, "/api/v1/namespaces/shop\n/services")
+
+
+async def test_a_write_of_the_status_leaves_the_spec_and_does_not_judge_it(admin: Person) -> None:
+    made = (await admin.post(GROUPS, json=group())).json()
+    status = {"conditions": [{"type": "Mine", "status": "True"}]}
+    for spec in ({}, {"spec": {"template": {"ports": "wrong"}}}, {"spec": {"template": {"serviceAccount": "other"}}}):
+        sent = {**{field: made[field] for field in ("apiVersion", "kind")}, "metadata": {"name": "cart"}, **spec}
+        answer = await admin.put(f"{GROUPS}/cart/status", json={**sent, "status": status})
+        assert (answer.status_code, answer.json()["spec"]) == (200, made["spec"])
+    assert answer.json()["metadata"]["generation"] == made["metadata"]["generation"]
+    assert answer.json()["status"]["conditions"] == status["conditions"]

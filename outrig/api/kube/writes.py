@@ -5,14 +5,14 @@ write is one transaction; a dry run is the same transaction, undone.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from outrig.api.bodies import check_values
 from outrig.api.kube.catalog import Catalog, Target
-from outrig.api.kube.documents import document, owner
+from outrig.api.kube.documents import ENVELOPE, body_of, document, owner
 from outrig.api.kube.membership import check_membership
 from outrig.api.kube.messages import with_messages
 from outrig.api.kube.metadata import Metadata
@@ -169,7 +169,8 @@ async def _change(
         current = await tx.get(target.key)
         if current is None:
             raise not_found(target.subject)
-        sent = change(document(current, kind=target.kind, version=target.version))
+        there = document(current, kind=target.kind, version=target.version)
+        sent = _for_status(change(there), there) if target.subresource == "status" else change(there)
         draft = read_draft(sent, target, options.strictness)
         _check_preconditions(draft.metadata, current, target)
         changed, warnings = _changed(current, draft, target, catalog)
@@ -178,6 +179,11 @@ async def _change(
         return await _ended(tx, written, catalog, before=current, options=options)
 
     return await run(store, work, dry_run=options.dry_run)
+
+
+def _for_status(sent: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
+    """What a write of the status is judged as: whatever it says beside that, the rest is what is there."""
+    return {**body_of(there), **{field: value for field, value in sent.items() if field in ENVELOPE}}
 
 
 def _changed(current: Resource, draft: Draft, target: Target, catalog: Catalog) -> tuple[Resource, tuple[str, ...]]:
