@@ -20,6 +20,8 @@ from tests.unit.access_making import (
     service,
 )
 
+pytestmark = pytest.mark.slow
+
 MERGE = {"content-type": "application/merge-patch+json"}
 STRATEGIC = {"content-type": "application/strategic-merge-patch+json"}
 READS = rule(["get", "list", "watch"])

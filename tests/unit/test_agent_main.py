@@ -9,6 +9,8 @@ import pytest
 
 from tests.unit.agent_server import Ca
 
+pytestmark = pytest.mark.slow
+
 START = "import sys; from outrig.agent.main import main; sys.exit(main(sys.argv[1:]))"
 CONFIG = (
     "{apiVersion: config.agent.onboarding.tetrate.io/v1alpha1, kind: OnboardingConfiguration,"

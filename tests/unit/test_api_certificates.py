@@ -35,6 +35,8 @@ from outrig.tokens.claims import UserClaims
 from outrig.tokens.keys import USER, secret_body
 from outrig.tokens.tokens import Tokens, ensure_signing_key
 
+pytestmark = pytest.mark.slow
+
 PATH = "/outrig/v1/certificates"
 SERVICES = "/api/v1/services"
 

@@ -14,6 +14,8 @@ from outrig.agent import entrypoint, probe
 from outrig.agent.leaving import Applications
 from outrig.agent.status import Status
 
+pytestmark = pytest.mark.slow
+
 BOUND = 20.0
 SAYS_HOW_IT_ENDS = "trap 'echo TERM; exit 5' TERM; trap 'echo QUIT; exit 6' QUIT; echo up; while :; do sleep 0.02; done"
 

@@ -25,6 +25,8 @@ from outrig.tokens.jwt import kid_of
 from tests.unit.kuma_making import NOW, Kuma, serving
 from tests.unit.why_making import Said
 
+pytestmark = pytest.mark.slow
+
 ANYBODY = {"targetRef": {"kind": "Mesh"}, "default": {"action": "Allow"}}
 MESH = "type: Mesh\nname: shop\n"
 DATAPLANE = """

@@ -36,6 +36,8 @@ from outrig.wire.stream import PATH, SUBPROTOCOL, Bye, Hello, Message, Rejoin, R
 from outrig.xds.session import Session
 from tests.unit.control_making import BOUND, LONG, delete, register, running, wait_condition, wait_resource
 
+pytestmark = pytest.mark.slow
+
 ENTRY = entry_key("shop", "web")
 PATIENT = Graces(disconnected=LONG, removed=LONG, restarted=LONG)
 HOUR = timedelta(hours=1)
