@@ -97,10 +97,6 @@ class Grants:
                     role = self._bindings[key].role
                     yield from (Granted(rule, key, role, subject) for rule in self._roles.get(role, ()))
 
-    def rules_of(self, role: Key) -> tuple[Rule, ...] | None:
-        """The rules of a role; None if there is no such role."""
-        return self._roles.get(role)
-
     def decide(self, caller: Caller, asked: Attributes) -> Decision:
         """Whether somebody may do that."""
         held = self.held_by(caller, "" if asked.path else asked.namespace)

@@ -5,7 +5,7 @@ selected by. https://kubernetes.io/docs/concepts/overview/working-with-objects/l
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,6 @@ from outrig.api.fields import key_problem, value_problem
 from outrig.api.refusals import ApiError, bad_request
 from outrig.dialects.kind import Kind
 from outrig.resources import Resource
-
-Predicate = Callable[[Resource], bool]
 
 REQUIREMENT = re.compile(
     r"\s*(?:"
