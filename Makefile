@@ -24,7 +24,7 @@ check: setup  ## layers, types, lint, fast tests: under 90 seconds
 	tail -n 1 .venv/layers-and-types.log; exit $$tested
 
 test: setup  ## everything, with the real Envoy, kubectl and aws
-	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -rs --durations 5 tests
+	@$(BIN)/pytest -q -n 3 --dist loadfile -rs --durations 5 tests
 
 demo: setup  ## the guide and the whole of Bookinfo, played on an ECS of this machine
 	@$(BIN)/python -m demo
