@@ -24,13 +24,13 @@ check: setup  ## layers, types, lint, fast tests: under 90 seconds
 	tail -n 1 .venv/layers-and-types.log; exit $$tested
 
 test: setup  ## everything, with the real Envoy, kubectl and aws
-	@$(BIN)/pytest -q -n 3 --dist loadfile -rs --durations 5 tests
+	@$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder -rs --durations 5 tests
 
 demo: setup  ## the guide and the whole of Bookinfo, played on an ECS of this machine
 	@$(BIN)/python -m demo
 
 kubectls: setup  ## the pages of docs/kubectl, typed into every kubectl on the PATH as well
-	@EVERY_KUBECTL=1 $(BIN)/pytest -q -n 2 tests/e2e/test_kubectl_transcripts.py
+	@EVERY_KUBECTL=1 $(BIN)/pytest -q -n 2 tests/e2e/kubectl/test_transcripts.py
 
 zero-drop: setup  ## every kind of change under load; writes docs/zero-drop.md
 	@$(BIN)/python -m bench.zero_drop

@@ -29,7 +29,7 @@ from outrig.store.protocol import Store
 from outrig.store.sqlite import open_sqlite
 from outrig.tokens.keys import USER
 from outrig.tokens.tokens import Tokens, ensure_admin_token, ensure_signing_key
-from tests.e2e.kubectl import written
+from tests.e2e.kubectl.running import written
 from tests.unit.kuma_making import MTLS, Live, claims_of, dataplane, mesh
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.e2e.kubectl import Api, running_api
+from tests.e2e.kubectl.running import Api, running_api
 
 EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "2"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

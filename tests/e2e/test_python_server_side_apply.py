@@ -10,7 +10,7 @@ from kubernetes import client, config
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ConflictError
 
-from tests.e2e.kubectl import Api, running_api
+from tests.e2e.kubectl.running import Api, running_api
 
 
 @pytest.fixture

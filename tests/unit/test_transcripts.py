@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.transcripts import Command, File, read
+from tests.e2e.kubectl.transcripts import Command, File, read
 
 PAGE = """# A page
 

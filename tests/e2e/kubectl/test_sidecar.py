@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.kubectl import PINNED, Kubectl, binaries, running_api
+from tests.e2e.kubectl.running import PINNED, Kubectl, binaries, running_api
 
 IN = "ingress: [{port: {number: 9080, protocol: HTTP}, defaultEndpoint: '127.0.0.1:9080'}]"
 OUT = "egress: [{bind: 127.0.0.2, port: {number: 9080}, hosts: ['./*']}]"

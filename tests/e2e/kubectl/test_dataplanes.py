@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from outrig.resources import Key, Resource
-from tests.e2e.kubectl import PINNED, Api, binaries, running_api
+from tests.e2e.kubectl.running import PINNED, Api, binaries, running_api
 from tests.unit.kuma_making import dataplane
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.kubectl import PINNED, REPOSITORY, binaries, running_api
-from tests.e2e.transcripts import Command, File, read
+from tests.e2e.kubectl.running import PINNED, REPOSITORY, binaries, running_api
+from tests.e2e.kubectl.transcripts import Command, File, read
 
 PAGES = sorted((REPOSITORY / "docs" / "kubectl").glob("*.md"))
 BINARIES = binaries()

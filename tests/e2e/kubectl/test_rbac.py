@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.kubectl import PINNED, Api, Kubectl, binaries, running_api
+from tests.e2e.kubectl.running import PINNED, Api, Kubectl, binaries, running_api
 
 NEWEST = binaries()[PINNED[-1]]
 SIGNED_IN = "system:authenticated]"

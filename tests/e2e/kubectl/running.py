@@ -27,7 +27,7 @@ from outrig.server.access import desk_of
 from outrig.server.kinds import KINDS
 from outrig.store.memory import MemoryStore
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 PINNED = ("1.27.1", "1.30.0", "1.33.9", "1.37.1")
 ENDS = (PINNED[0], PINNED[-1])
 TOKENS = {"admin-token": ADMINS, "viewer-token": VIEWERS}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.kubectl import ENDS, Api, Kubectl, binaries, running_api
+from tests.e2e.kubectl.running import ENDS, Api, Kubectl, binaries, running_api
 
 BINARIES = binaries()
 ENTRY = """

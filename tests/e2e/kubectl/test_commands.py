@@ -10,7 +10,7 @@ import pytest
 
 from outrig.resources import Key
 from outrig.store.protocol import Query
-from tests.e2e.kubectl import ENDS, PINNED, Api, Kubectl, binaries, running_api
+from tests.e2e.kubectl.running import ENDS, PINNED, Api, Kubectl, binaries, running_api
 
 BINARIES = binaries()
 
