@@ -52,7 +52,7 @@ def main() -> int:
     argparse.ArgumentParser(prog="python -m demo", description=__doc__).parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
-    print(f"{len(STEPS)} steps, about two minutes\n", flush=True)
+    print(f"{len(STEPS)} steps, two to three minutes\n", flush=True)
     try:
         with open_stage() as stage:
             outcomes = play_all(stage)

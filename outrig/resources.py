@@ -36,14 +36,16 @@ class Key:
 class Owner:
     """A resource without which the owned one must not exist (Kubernetes ownerReferences).
 
-    `blocks`: an owner that is deleted in the foreground waits for the owned one to go.
+    `blocks`: an owner that is deleted in the foreground waits for the owned one to go; None, as for `controller`: its
+    author does not say. `unknown`: nobody here can say whether it exists; it counts as existing.
     """
 
     key: Key
     uid: str
     api_version: str
-    controller: bool = True
-    blocks: bool = True
+    controller: bool | None = True
+    blocks: bool | None = True
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Resource:
     `body` is every top-level field but apiVersion, kind, metadata and status (usually just `spec`), as plain
     JSON values. `generation` counts changes of `body`, and the mark `deleting`; `revision` is the store's, 0 before the
     first write. `managers` are those who wrote it through the API of Kubernetes; nobody is noted for what was
-    written otherwise.
+    written otherwise. `generate_name`: what its author had the name begin with, who left the rest to the server.
     """
 
     key: Key
@@ -84,6 +86,7 @@ class Resource:
     created: datetime | None = None
     deleting: datetime | None = None
     managers: tuple[Manager, ...] = ()
+    generate_name: str = ""
 
     @property
     def spec(self) -> Json:

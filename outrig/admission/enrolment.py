@@ -39,6 +39,7 @@ from outrig.dialects.core.namespace import mesh_of
 from outrig.dialects.istio.identity import DEFAULT_ACCOUNT
 from outrig.dialects.istio.registered_entry import Joined, registered_entry
 from outrig.dialects.istio.workload_group import WORKLOAD_GROUP, WorkloadGroupBody, group_labels
+from outrig.dialects.messages import with_messages
 from outrig.dialects.onboarding.decision import decide
 from outrig.dialects.onboarding.names import names_of
 from outrig.dialects.onboarding.onboarding_policy import ONBOARDING_POLICY
@@ -219,7 +220,7 @@ def _report(newcomer: Newcomer) -> AgentReport:
 
 async def _keep_entry(tx: Transaction, stored: Resource, *, newcomer: Newcomer, now: datetime, anew: bool) -> None:
     """There is a WorkloadEntry of this registration. `anew`: its agent says other things than before, so one that is
-    there follows that; its status stays."""
+    there follows that; its status stays, but for doubts about what it said."""
     owner = Owner(stored.key, stored.uid, f"{stored.key.group}/{WORKLOAD_AUTO_REGISTRATION.versions[0]}")
     group, proven, labels = group_of(stored), newcomer.proven, newcomer.wanted.labels
     _check_labels(group, labels)
@@ -232,7 +233,9 @@ async def _keep_entry(tx: Transaction, stored: Resource, *, newcomer: Newcomer, 
     elif owner.uid not in {one.uid for one in present.owners}:
         raise RegistrationTaken(str(entry.key), "was made by somebody else", "delete it")
     elif anew:
-        await tx.update(replace(present, body=entry.body, labels=entry.labels, annotations=entry.annotations))
+        changed = replace(present, body=entry.body, labels=entry.labels, annotations=entry.annotations)
+        observed = present.generation + (entry.body != present.body)
+        await tx.update(with_messages(changed, (), generation=observed))  # they were about what this replaces
 
 
 def _check_labels(group: Resource, wanted: Mapping[str, str]) -> None:

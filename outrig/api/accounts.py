@@ -16,7 +16,10 @@ from outrig.api.callers import Caller
 
 @dataclass(slots=True)
 class Account:
-    """A request: who, what, what became of the resource, and facts about what was issued."""
+    """A request: who, what, what became of the resource, and facts about what was issued.
+
+    `headers`: what its answer brings besides, whether it is taken or refused.
+    """
 
     caller: Caller | None = None
     asked: Attributes | None = None
@@ -25,6 +28,7 @@ class Account:
     revision: int = 0
     dry_run: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 _CURRENT: Final[ContextVar[Account | None]] = ContextVar("account", default=None)

@@ -27,11 +27,11 @@ def tell(request: Request, account: Account, *, code: int, reason: str) -> str:
     log = structlog.get_logger("audit")
     facts = {
         "id": reference,
-        **(_who(account.caller) if account.caller else {}),
+        **_who(account.caller),
         **_where(request),
         **(_what(account.asked) if account.asked else {}),
         "mesh": account.mesh,
-        **({"name": account.name} if account.name else {}),
+        **({"name": account.name[:LONGEST]} if account.name else {}),
         "dry_run": account.dry_run or request.query_params.get("dryRun") == "All",
         "manager": request.query_params.get("fieldManager", "")[:LONGEST],
         "code": code,
@@ -39,14 +39,16 @@ def tell(request: Request, account: Account, *, code: int, reason: str) -> str:
         "revision": account.revision,
         **account.facts,
     }
-    (log.info if 0 < code < 400 else log.warning)("write", **{k: v for k, v in facts.items() if v})
+    (log.info if 0 < code < 400 else log.warning)("write", **{k: v for k, v in facts.items() if v or k == "user"})
     return reference
 
 
-def _who(caller: Caller) -> dict[str, Any]:
-    real = caller.behind or caller
-    said = {"user": caller.name, "groups": list(caller.groups), "by": real.by, "certificate": real.serial}
-    return said if real is caller else {**said, "impersonated_by": real.name, "own_groups": list(real.groups)}
+def _who(caller: Caller | None) -> dict[str, Any]:
+    """Who is told; the user is empty where a credential was not believed."""
+    if caller is None:
+        return {"user": ""}
+    real = caller.behind
+    return {**caller.as_json(), **({"impersonated_by": real.name, "own_groups": list(real.groups)} if real else {})}
 
 
 def _where(request: Request) -> dict[str, Any]:
@@ -61,8 +63,8 @@ def _where(request: Request) -> dict[str, Any]:
 def _what(asked: Attributes) -> dict[str, Any]:
     return {
         "verb": asked.verb,
-        "group": asked.group,
-        "resource": asked.whole,
-        "namespace": asked.namespace,
-        "name": asked.name,
+        "group": asked.group[:LONGEST],
+        "resource": asked.whole[:LONGEST],
+        "namespace": asked.namespace[:LONGEST],
+        "name": asked.name[:LONGEST],
     }

@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -38,7 +38,8 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "v
 class Caller:
     """An authenticated caller, or the anonymous one. `by`: how it is known; `serial`: of its certificate, hex.
 
-    `until`: when its credential ends. `behind`: who acts as this caller; None: itself.
+    `until`: when its credential ends. `behind`: who acts as this caller; None: itself. No credential says a `uid` or
+    `extra` fields: who acts as somebody may.
     """
 
     name: str
@@ -47,11 +48,27 @@ class Caller:
     serial: str = ""
     until: datetime | None = None
     behind: "Caller | None" = None
+    uid: str = ""
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_anonymous(self) -> bool:
         """Whether it showed no credential."""
         return UNKNOWN in self.groups
+
+    def as_json(self) -> dict[str, Any]:
+        """As the audit log tells it; parts may be empty."""
+        extra = {key: list(values) for key, values in self.extra.items()}
+        who = {"user": self.name, "uid": self.uid, "groups": list(self.groups), "extra": extra}
+        return {**who, "by": self.by, "certificate": self.serial}
+
+
+class CountsNoMore(ApiError):
+    """A credential of ours that has ended, was taken back, or has not begun (401). `said`: by it, for the audit log."""
+
+    def __init__(self, message: str, said: Mapping[str, Any]) -> None:
+        super().__init__("Unauthorized", message)
+        self.said = said
 
 
 def signed_in(name: str, groups: Iterable[str], *, by: str) -> Caller:
@@ -126,10 +143,17 @@ class Authenticator:
         return signed_in(user.name, (*user.groups, AUTHENTICATED), by=USER_TOKEN)
 
     def _caller_of_certificate(self, certificate: x509.Certificate) -> Caller:
-        """A connection may outlive its certificate, so its end counts."""
-        if certificate.not_valid_after_utc <= self.now():
-            raise unauthorized()
-        return _caller_of(certificate)
+        """A handshake looks at no times: they count at every request, as a connection may outlive its certificate."""
+        caller, now = _caller_of(certificate), self.now()
+        if certificate.not_valid_after_utc <= now:
+            ended = f"ended at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
+            why = f"the client certificate of {caller.name!r} {ended}: `outrig kubeconfig` makes another"
+            raise CountsNoMore(why, caller.as_json())
+        if certificate.not_valid_before_utc > now:
+            begins = f"begins at {certificate.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC"
+            why = f"the client certificate of {caller.name!r} {begins}: compare the clocks"
+            raise CountsNoMore(why, caller.as_json())
+        return caller
 
     def _refuse_web_pages(self, headers: Headers) -> None:
         """A page in a browser on this machine must not reach us, by a name of its own (DNS rebinding) or otherwise."""

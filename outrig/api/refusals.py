@@ -3,7 +3,7 @@
 Each API writes the answer in its own form. The words are those of k8s.io/apimachinery meta/v1 `StatusReason`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from outrig.dialects.causes import Cause as Cause  # what refusals give as their reasons
@@ -31,13 +31,18 @@ HTTP_CODES = {
 
 
 class ApiError(OutrigError):
-    """A request that is refused. `reason` decides the HTTP code; `details` are of the API that was asked."""
+    """A request that is refused. `reason` decides the HTTP code; `details` are of the API that was asked.
+
+    `allowed`: the methods that would be taken there, where the request's is not (RFC 9110, 15.5.6).
+    """
 
     code = "OUT402"
 
-    def __init__(self, reason: str, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, reason: str, message: str, *, details: Mapping[str, Any] | None = None, allowed: Sequence[str] = ()
+    ) -> None:
         super().__init__("request", message)
-        self.reason, self.message, self.details = reason, message, dict(details or {})
+        self.reason, self.message, self.details, self.allowed = reason, message, dict(details or {}), tuple(allowed)
 
     @property
     def http_code(self) -> int:

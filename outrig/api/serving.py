@@ -2,7 +2,8 @@
 
 In: the application, an address, certificate files. Out: a `Serving` that knows its ports. The application finds the
 verified client certificate in `scope["extensions"]["tls"]["client_cert_chain"]` (the ASGI TLS extension) and, in
-`scope["state"]["stopping"]`, an event that endless responses watch to end in time.
+`scope["state"]["stopping"]`, an event that endless responses watch to end in time; `scope["state"]["abort"]()` drops
+the connection with all that its peer has not taken.
 
 Built on uvicorn's protocols without uvicorn's `Server`, which takes over signals, exits the process when a port is
 taken and wakes up ten times a second.
@@ -17,7 +18,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -36,6 +37,8 @@ SILENT_SECONDS = 30
 """After which a peer that says nothing is asked whether it is still there: by TCP itself, three times, 10 s apart."""
 STALLED_SECONDS = 60
 """After which a connection is given up whose peer takes nothing of what was sent."""
+UNSENT_BYTES = 16 * 1024
+"""What may wait for a peer that does not read, here and in the kernel each, before whoever writes has to wait."""
 
 
 class CannotServe(OutrigError):
@@ -46,11 +49,15 @@ class CannotServe(OutrigError):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """PEM files. `client_ca`: the roots whose client certificates are accepted; without it none is asked for."""
+    """PEM files. `client_ca`: the roots whose client certificates are accepted; without it none is asked for.
+
+    `at_any_time`: also those that have ended, or not begun; whoever answers refuses them, and can say why.
+    """
 
     chain: Path
     key: Path
     client_ca: Path | None = None
+    at_any_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,17 @@ class Limits:
     ping_timeout: float = 5.0
 
 
+NO_CHECK_TIME: Final = 0x200000
+"""OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which `ssl.VerifyFlags` has no name for."""
+
+
 def tls_context(tls: Tls) -> ssl.SSLContext:
     """A server context: TLS 1.2 or newer, client certificates optional but verified, no session resumption.
 
     A resumed session is not verified again, so tickets are off. Raises CannotServe naming the file.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = _Handshake
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
@@ -84,9 +96,30 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
         if tls.client_ca is not None:
             context.verify_mode = ssl.CERT_OPTIONAL
             context.load_verify_locations(tls.client_ca)
+            context.verify_flags |= NO_CHECK_TIME if tls.at_any_time else 0
     except (OSError, ssl.SSLError) as error:
         raise CannotServe(f"{tls.chain}, {tls.key}, {tls.client_ca}", f"cannot be used: {error}") from error
     return context
+
+
+class _Handshake(ssl.SSLObject):
+    """A connection whose peer is told that its certificate is refused: clients repeat what ends without a word.
+
+    asyncio sends what a handshake has to say where it waits for more, and nothing where it fails: so it fails at what
+    comes next, at the latest when its time is over.
+    """
+
+    _refused: ssl.SSLCertVerificationError | None = None
+
+    def do_handshake(self) -> None:
+        """As the original. Raises SSLError."""
+        if self._refused is not None:
+            raise self._refused
+        try:
+            super().do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            self._refused = error
+            raise ssl.SSLWantReadError from error
 
 
 class Serving:
@@ -188,6 +221,8 @@ class _Http(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=UNSENT_BYTES)
+        self.app_state = {**self.app_state, "abort": transport.abort}
         _give_up_in_time(transport.get_extra_info("socket"))
         self.app = cast("Any", _with_tls(cast("ASGIApp", self.app), transport))
         self._expect_headers()
@@ -266,6 +301,7 @@ def _give_up_in_time(connection: socket.socket) -> None:
         (socket.TCP_KEEPINTVL, 10),
         (socket.TCP_KEEPCNT, 3),
         (socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000),
+        (socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES),
     ):
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
 

@@ -17,11 +17,15 @@ Work = Callable[[Transaction], Awaitable["Written"]]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write leaves behind, what its author should hear, and whether nothing was there before."""
+    """What a write leaves behind, what its author should hear, and whether nothing was there before.
+
+    `before`: the revision of what was there; a write that changes nothing leaves that one.
+    """
 
     resource: Resource
     warnings: tuple[str, ...] = ()
     created: bool = False
+    before: int = 0
 
 
 class _RehearsedError(Exception):
@@ -46,7 +50,8 @@ def _noted(written: Written, *, dry_run: bool) -> Written:
     """The same; who asks afterwards what the request did is told of it."""
     told = account()
     told.name, told.dry_run = written.resource.key.name, dry_run
-    told.revision = 0 if dry_run else written.resource.revision
+    revision = written.resource.revision
+    told.revision = 0 if dry_run or revision == written.before else revision
     return written
 
 

@@ -13,9 +13,14 @@ from typing import Annotated, Any, Final
 import httpx
 import typer
 
+from outrig import __version__
 from outrig.cli.kubeconfig import Access, BadKubeconfig, kubeconfig_files, read_access
 from outrig.errors import OutrigError, did_you_mean
 
+AGENT: Final = f"outrig/{__version__}"
+"""What the audit log calls these clients; objects that they write name its first part as their manager."""
+
+OTHERS: Final = "the client certificate is none of this control plane's: is the kubeconfig another's?"
 SECONDS: Final = 30.0
 NOT_FOUND: Final = 404
 
@@ -74,7 +79,8 @@ class Api:
         try:
             answer = self._client.request(method, url, json=document, headers=headers, extensions=extensions)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            hint = "does it run, and is that its address?"
+            is_foreign = "unknown ca" in str(error)  # as OpenSSL words the alert
+            hint = OTHERS if is_foreign else "does it run, and is that its address?"
             raise NoAnswer(
                 self._access.server, f"the control plane cannot be reached: {error or type(error).__name__}", hint
             ) from None
@@ -107,7 +113,7 @@ class Api:
 @contextmanager
 def asking(access: Access) -> Iterator[Api]:
     """The API that an access leads to."""
-    headers = {"authorization": f"Bearer {access.token}"} if access.token else {}
+    headers = {"user-agent": AGENT, **({"authorization": f"Bearer {access.token}"} if access.token else {})}
     with httpx.Client(verify=access.tls, timeout=SECONDS, headers=headers) as client:
         yield Api(access, client)
 

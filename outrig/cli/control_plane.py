@@ -6,7 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from outrig.errors import OutrigError
@@ -23,14 +22,11 @@ File = Annotated[Path | None, typer.Option("--config", help="A YAML file of sett
 KumasFile = Annotated[
     Path | None, typer.Option("-c", "--config-file", help="A configuration file of Kuma's control plane (YAML).")
 ]
-LogLevel = Annotated[str, typer.Option("--log-level", help="Accepted as in Kuma; has no effect.")]
+LogLevel = Annotated[str, typer.Option("--log-level", help="What is logged: debug, info, warning, error.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Directory of its database, keys and certificates.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting, such as xds_port=0; repeatable.")
 ]
-
-
-_log = structlog.get_logger(__name__)
 
 
 class BadFlag(OutrigError):
@@ -53,8 +49,7 @@ def run(
     Settings come from --config, --config-file, variables (KUMA_*, then OUTRIG_*) and --set; the later wins.
     `settings` shows them.
     """
-    settings = _settings(data_dir, config, config_file=config_file, pairs=set_)
-    _note(log_level)
+    settings = _settings(data_dir, config, config_file=config_file, pairs=_levelled(set_, log_level))
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read as grpc is imported; what matters is in our own log
     from outrig.server.run import run as run_control_plane
 
@@ -82,8 +77,8 @@ def up(
 
     It can be run as often as wanted, and from several places at once. `run` needs it done first.
     """
-    place = postgres_settings(_settings(data_dir, config, config_file=config_file, pairs=set_))
-    _note(log_level)
+    pairs = _levelled(set_, log_level)
+    place = postgres_settings(_settings(data_dir, config, config_file=config_file, pairs=pairs))
     if place is None:
         typer.echo("the store is a SQLite file, which `run` brings up to date itself: nothing to do")
         return
@@ -109,17 +104,16 @@ def _settings(
     check_mode(environment, places)
     check_names(os.environ)
     settings = load_settings(file=config, environment=environment, flags=flags, places=places)
-    configure_logs()
+    configure_logs(level=settings.log_level)
     if config_file:
         warn_of_ignored(config_file, theirs.ignored)
     warn_of_unused(os.environ)
     return settings
 
 
-def _note(log_level: str) -> None:
-    """Say that an option of Kuma's has no effect."""
-    if log_level:
-        _log.warning("option not used", name="--log-level", hint="what is logged is not a matter of levels")
+def _levelled(pairs: list[str] | None, level: str) -> list[str]:
+    """The same with the option of its own that Kuma has for the level."""
+    return [*(pairs or []), *([f"log_level={level}"] if level else [])]
 
 
 def _pair(text: str) -> tuple[str, str]:

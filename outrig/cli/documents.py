@@ -16,6 +16,7 @@ import yaml
 
 from outrig.agent.problems import InvalidConfiguration
 from outrig.agent.template import fill, read_variable
+from outrig.cli.asking import AGENT
 from outrig.errors import OutrigError
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
@@ -119,7 +120,7 @@ def _read(file: Path) -> str:
 
 def _fetched(url: str) -> str:
     try:
-        answer = httpx.get(url, timeout=_SECONDS, follow_redirects=True)
+        answer = httpx.get(url, headers={"user-agent": AGENT}, timeout=_SECONDS, follow_redirects=True)
         answer.raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise BadDocument(url, f"cannot be read: {error}") from None

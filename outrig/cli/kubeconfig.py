@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from cryptography import x509
 
 from outrig.errors import OutrigError, did_you_mean
 
@@ -31,7 +32,7 @@ class Access:
     """`server`: URL of the API; `tls`: how to trust it, and to prove who is asking; `token`: a bearer token.
 
     `server_name`: what its certificate names, if not what the URL does. `authority`: who vouches for it (PEM), empty:
-    whom the system trusts.
+    whom the system trusts. `serial`: of the client certificate, hex as the control plane shows it; empty without one.
     """
 
     server: str
@@ -39,6 +40,7 @@ class Access:
     token: str = ""
     server_name: str = ""
     authority: str = ""
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def read_access(files: Sequence[Path]) -> Access:
         raise BadKubeconfig(user.place, "credentials come from a plug-in program, which only kubectl runs", hint)
     token = user.text("token") or user.content("tokenFile").decode(errors="replace").strip()
     authority = cluster.content("certificate-authority").decode(errors="replace")
-    return Access(cluster.text("server"), _tls(cluster, user), token, cluster.text("tls-server-name"), authority)
+    name = cluster.text("tls-server-name")
+    return Access(cluster.text("server"), _tls(cluster, user), token, name, authority, _serial(user))
 
 
 def kubeconfig_files(given: Path | None) -> list[Path]:
@@ -133,6 +136,14 @@ def _tls(cluster: _Named, user: _Named) -> ssl.SSLContext:
     except (ssl.SSLError, UnicodeDecodeError) as error:
         raise BadKubeconfig(f"{cluster.place}, {user.place}", f"holds no usable certificate: {error}") from None
     return context
+
+
+def _serial(user: _Named) -> str:
+    try:
+        chain = user.content("client-certificate")
+        return f"{x509.load_pem_x509_certificate(chain).serial_number:x}" if chain else ""
+    except ValueError as error:
+        raise BadKubeconfig(user.place, f"holds no usable certificate: {error}") from None
 
 
 def _load(context: ssl.SSLContext, pem: bytes) -> None:

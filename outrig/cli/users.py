@@ -14,11 +14,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from outrig.cli.asking import Authority, Kubeconfig, Server, Token, access_of, asking
+from outrig.cli.kubeconfig import Access
 from outrig.cli.tables import table
 from outrig.server.kubeconfigs import Cluster, Credential, written
 
 PATH: Final = "/outrig/v1/certificates"
 UNKNOWN: Final = "(never recorded)"
+REACHING: Final = ("address", "token", "authority", "kubeconfig")
+OWN: Final = (
+    "this was your own certificate: the kubeconfig that this command used lets nobody in any more. Whoever still may "
+    "issues another (`outrig kubeconfig`); that in DATA_DIR/kubeconfig is made anew when the control plane starts."
+)
 COLUMNS: Final = ("SERIAL", "USER", "GROUPS", "ISSUED", "BY", "UNTIL", "REVOKED")
 
 app = typer.Typer(help="Kubeconfigs for users of the API: issue, list, revoke.")
@@ -42,6 +48,7 @@ def issue(
     """Print a kubeconfig with a new client certificate for --user."""
     if context.invoked_subcommand:
         _refuse_options(context, context.invoked_subcommand)
+        context.obj = {"address": address, "token": token, "authority": authority, "kubeconfig": kubeconfig}
         return
     if not user:
         raise typer.BadParameter("--user NAME is missing; or one of the commands list, revoke")
@@ -55,23 +62,43 @@ def issue(
 
 
 def _refuse_options(context: typer.Context, command: str) -> None:
-    """Raises BadParameter for options before a command, which has its own and would not see them."""
-    sources = filter(None, map(context.get_parameter_source, context.params))
-    if any(source.name == "COMMANDLINE" for source in sources):
-        raise typer.BadParameter(f"options come after the command: outrig kubeconfig {command} --kubeconfig FILE ...")
+    """Raises BadParameter for options before a command that are for issuing: the command would not see them."""
+    if found := sorted(name for name in context.params if name not in REACHING and _is_said(context, name)):
+        option = found[0].replace("_", "-")
+        raise typer.BadParameter(
+            f"--{option} is not for `{command}`, or comes after it: outrig kubeconfig {command} --help"
+        )
+
+
+def _is_said(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _access(context: typer.Context, **own: Any) -> Access:
+    """How the control plane is reached: what a command's own options say counts before those in front of it."""
+    said = {name: own[name] if _is_said(context, name) else before for name, before in context.obj.items()}
+    return access_of(said["address"], said["token"], said["authority"], kubeconfig=said["kubeconfig"])
 
 
 @app.command("list")
 def list_(
-    *, kubeconfig: Kubeconfig = None, address: Server = "", token: Token = "", authority: Authority = None
+    context: typer.Context,
+    *,
+    kubeconfig: Kubeconfig = None,
+    address: Server = "",
+    token: Token = "",
+    authority: Authority = None,
 ) -> None:
     """The certificates that were issued and have not ended."""
-    with asking(access_of(address, token, authority, kubeconfig=kubeconfig)) as api:
+    access = _access(context, address=address, token=token, authority=authority, kubeconfig=kubeconfig)
+    with asking(access) as api:
         _show(api.read(PATH)["items"])
 
 
 @app.command()
 def revoke(
+    context: typer.Context,
     serial: Annotated[str, typer.Argument(help="of the certificate, as `outrig kubeconfig list` shows it")] = "",
     *,
     user: Annotated[str, typer.Option("--user", help="all certificates of that user")] = "",
@@ -83,9 +110,13 @@ def revoke(
     """Revoke a certificate, or all of a user: at once, on every replica, open watches included."""
     if bool(serial) is bool(user):
         raise typer.BadParameter("name one: SERIAL, or --user NAME")
-    with asking(access_of(address, token, authority, kubeconfig=kubeconfig)) as api:
+    access = _access(context, address=address, token=token, authority=authority, kubeconfig=kubeconfig)
+    with asking(access) as api:
         path = f"{PATH}/{quote(serial, safe='')}" if serial else f"{PATH}?user={quote(user, safe='')}"
-        _show(api.ask("DELETE", path).json()["items"])
+        revoked = api.ask("DELETE", path).json()["items"]
+    _show(revoked)
+    if access.serial in [row["serial"] for row in revoked]:
+        typer.echo(OWN, err=True)
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -24,6 +26,10 @@ _ROUNDS: Final = 10
 """How often an object is looked at again without what was wrong: each time checks can run that could not before."""
 _MANY: Final = 200
 """So many problems are enough: an object with more is not judged any further."""
+_LONGEST: Final = 200
+"""No field's name is that long. Of a longer key no more is in the names of places: many can lie within that of one."""
+_STAND_IN: Final = "outrig-stand-in"
+"""A text for one that is wrong or missing and has to be there. Nobody writes it, so it is like no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +57,33 @@ class UnknownField:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Parts of an object that were left out because they are wrong, by their paths."""
+    """Parts of an object that are wrong, by their paths: those that were left out, and those that another value stands
+    in for.
+    """
 
-    parts: frozenset[Part] = frozenset()
+    left_out: frozenset[Part] = frozenset()
+    stood_for: frozenset[Part] = frozenset()
 
     def __or__(self, more: Iterable[Steps]) -> "Gone":
-        return Gone(self.parts | {tuple(map(str, steps)) for steps in more})
+        return replace(self, left_out=self.left_out | _parts(more))
+
+    def but(self, standing: Iterable[Steps]) -> "Gone":
+        """The same where something stands in for those parts."""
+        parts = _parts(standing)
+        return Gone(self.left_out - parts, self.stood_for | parts)
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """All of them."""
+        return self.left_out | self.stood_for
 
     def concern(self) -> Callable[[Iterable[str | int]], bool]:
-        """Tells of a path whether one of the parts is there, below or above."""
-        above = {part[:length] for part in self.parts for length in range(len(part))}
+        """Tells of a path whether one of the parts is there or above, or one is left out below."""
+        above, parts = {part[:length] for part in self.left_out for length in range(len(part))}, self.parts
 
         def concerned(steps: Iterable[str | int]) -> bool:
             place = tuple(map(str, steps))
-            return place in above or any(place[:length] in self.parts for length in range(len(place) + 1))
+            return place in above or any(place[:length] in parts for length in range(len(place) + 1))
 
         return concerned
 
@@ -74,7 +93,7 @@ class Checked:
     """An object without unknown fields, those, and what else is wrong with it.
 
     `sound`: the object without what is wrong either, so that it fits its schema; None: nothing of it does. `gone`: what
-    is left out there.
+    is left out there, or is another value that fits, so that what is around it can be judged.
     """
 
     body: dict[str, Any]
@@ -94,13 +113,15 @@ class Checked:
     def own(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         """Of what was found in `sound`, what does not only come of what is left out there.
 
-        A field that nobody wrote says nothing where a field beside it is left out, unless it is missed.
+        A field that nobody wrote says nothing where a field beside it is left out, unless it is missed. What speaks of
+        a stand-in comes of it.
         """
         concerned, beside = self.gone.concern(), {part[:-1] for part in self.gone.parts}
         for finding in findings:
             here = steps_of(finding.path)
             said = finding.code == MISSING or _reaches(self.sound, here)
-            if not concerned(here) and (said or tuple(map(str, here[:-1])) not in beside):
+            of_stand_in = _STAND_IN in finding.problem + finding.hint
+            if not of_stand_in and not concerned(here) and (said or tuple(map(str, here[:-1])) not in beside):
                 yield finding
 
 
@@ -109,27 +130,30 @@ def check_body(body: dict[str, Any], schema: type[BaseModel], *, quoted: bool = 
     if not (problems := _problems(body, schema)):
         return Checked(body, sound=body)
     unknown = [_steps(body, problem["loc"]) for problem in problems if problem["type"] == "extra_forbidden"]
-    known = schema.model_json_schema() if unknown else {}
-    named = tuple(unknown_field(_path(steps, quoted), _fields_at(known, steps[:-1])) for steps in unknown)
+    known = _described(schema) if unknown else {}
+    named = tuple(unknown_field(_path(steps, quoted), _fields_at(known, steps[:-1])) for steps in unknown[:_MANY])
     return _without_wrong(Checked(_without(body, unknown), named), schema, quoted=quoted)
 
 
 def _without_wrong(checked: Checked, schema: type[BaseModel], *, quoted: bool) -> Checked:
     """The same with what is wrong, and what is left without that. What that alone brings about is not named."""
-    sound, gone = checked.body, Gone()
+    sound, gone, tried = checked.body, Gone(), set[Steps]()
     wrong: list[Cause] = []
     for _ in range(_ROUNDS):
         if not (problems := _problems(sound, schema)):
             return replace(checked, wrong=tuple(wrong), sound=sound, gone=gone)
         concerned = gone.concern()
         new = (problem for problem in problems if not concerned(_steps(sound, problem["loc"])))
-        wrong += [_cause(sound, problem, quoted) for problem in new]
+        wrong += [_cause(sound, problem, quoted) for problem in islice(new, _MANY + 1 - len(wrong))]
         if len(wrong) > _MANY:
             break
-        going = [_removable(sound, problem) for problem in problems]
+        needed = [steps for problem in problems if (steps := _needed(sound, problem)) and steps not in tried]
+        standing = {steps: value for steps in needed if (value := _stand_in(schema, steps)) is not None}
+        going = [_removable(sound, problem) for problem in problems if _needed(sound, problem) not in standing]
         if not all(going):
             break
-        sound, gone = _without(sound, going), gone | going
+        sound = _with(_without(sound, going), standing)
+        gone, tried = (gone | going).but(standing), tried | standing.keys()
     return replace(checked, wrong=tuple(wrong))
 
 
@@ -171,12 +195,38 @@ def steps_of(path: str) -> Steps:
     return tuple(int(item) if item.isdecimal() else quoted or item or plain for quoted, item, plain in found)
 
 
+def _parts(paths: Iterable[Steps]) -> frozenset[Part]:
+    return frozenset(tuple(map(str, steps)) for steps in paths)
+
+
 def _problems(body: Any, schema: type[BaseModel]) -> Sequence[Mapping[str, Any]]:
     try:
         schema.model_validate(body)
     except ValidationError as error:
         return error.errors(include_url=False)
     return ()
+
+
+def _needed(body: Any, problem: Mapping[str, Any]) -> Steps:
+    """The place of a problem where something has to be: a field that is missing, or an item of a list, whose others are
+    found by their places; else empty.
+    """
+    steps = _steps(body, problem["loc"])
+    is_item = steps and isinstance(steps[-1], int) and _reaches(body, steps)
+    return steps if problem["type"] == "missing" or is_item else ()
+
+
+def _stand_in(schema: type[BaseModel], steps: Steps) -> Any:
+    """A value that may be right there; None where none is known, or where one of a few words decides about others."""
+    for part in _schemas_at(_described(schema), steps):
+        match part.get("type"):
+            case "integer":
+                return part.get("maximum", part.get("minimum", 1))
+            case "string" if not part.keys() & {"enum", "const"}:
+                return _STAND_IN
+            case "object":
+                return {}
+    return None
 
 
 def _removable(body: Any, problem: Mapping[str, Any]) -> Steps:
@@ -198,18 +248,28 @@ def _reaches(body: Any, steps: Steps) -> bool:
 
 def unknown_field(path: str, known: Iterable[str]) -> UnknownField:
     """A field that nobody knows, with the known one it resembles."""
-    spelt = {name.lower(): name for name in known}
-    close = get_close_matches(path.rpartition(".")[2].lower(), spelt, n=1)
+    spelt, name = {name.lower(): name for name in known}, path.rpartition(".")[2].lower()
+    close = get_close_matches(name, spelt, n=1) if len(name) <= _LONGEST else []
     return UnknownField(path, f"did you mean {spelt[close[0]]!r}?" if close else "")
 
 
 def _fields_at(schema: Mapping[str, Any], steps: Steps) -> frozenset[str]:
     """The names of the fields that an object at some place may have."""
+    return frozenset(name for part in _schemas_at(schema, steps) for name in part.get("properties", {}))
+
+
+def _schemas_at(schema: Mapping[str, Any], steps: Steps) -> Sequence[Mapping[str, Any]]:
+    """What may be at some place, each of the choices."""
     here = [schema]
     for step in steps:
         inner = [_resolved(part, schema) for parts in here for part in _inside(parts, step)]
         here = [choice for part in inner for choice in (part, *(_resolved(c, schema) for c in part.get("anyOf", ())))]
-    return frozenset(name for part in here for name in part.get("properties", {}))
+    return here
+
+
+@cache
+def _described(schema: type[BaseModel]) -> Mapping[str, Any]:
+    return schema.model_json_schema()
 
 
 def _inside(schema: Mapping[str, Any], step: str | int) -> Iterable[Mapping[str, Any]]:
@@ -245,7 +305,8 @@ def _has(value: Any, step: str | int) -> bool:
 
 def _path(steps: Steps, quoted: bool) -> str:
     written = ""
-    for step in steps:
+    for whole in steps:
+        step = whole[:_LONGEST] if isinstance(whole, str) else whole
         shown_step = f'"{step}"' if quoted and isinstance(step, str) else step
         is_key = isinstance(step, int) or not _WORD.fullmatch(step)
         written += f"[{shown_step}]" if is_key else f".{step}"
@@ -260,6 +321,18 @@ def _without(body: dict[str, Any], unknown: Sequence[Steps]) -> dict[str, Any]:
             here = here[step] if _has(here, step) else {}
         here.pop(last, None)
     return pruned
+
+
+def _with(body: dict[str, Any], values: Mapping[Steps, Any]) -> dict[str, Any]:
+    """The object with those values, where there is still something around them. Changes it."""
+    for (*parents, last), value in values.items():
+        if not _reaches(body, tuple(parents)):
+            continue
+        here: Any = body
+        for step in parents:
+            here = here[step]
+        here[last] = copy.deepcopy(value)
+    return body
 
 
 TYPE_RULES = {

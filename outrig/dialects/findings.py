@@ -22,6 +22,7 @@ EXPOSED: Final = "OUT313"
 BAD_NAME: Final = "OUT314"
 RIVAL: Final = "OUT315"
 NOT_ALLOWED: Final = "OUT316"
+DEPRECATED: Final = "OUT318"
 
 
 @dataclass(frozen=True, slots=True)

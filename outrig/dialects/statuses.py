@@ -1,4 +1,8 @@
-"""What a status may hold, for `kubectl explain`. The control plane writes it; nothing is checked by these forms."""
+"""What a status may hold, for `kubectl explain`. The control plane writes it.
+
+Others may write it too: of Kubernetes' own kinds it must then fit its form; of the others what is known must have its
+type, and anything else is kept, as there.
+"""
 
 from typing import Literal
 
@@ -34,6 +38,7 @@ class Status(Form):
     validation_messages: list[ValidationMessage] = Field(
         default=[], description="What is doubtful about it, for those who did not apply it."
     )
+    observed_generation: int | None = Field(default=None, description="Generation that the messages are about.")
 
 
 class ActiveConnection(Form):
@@ -69,16 +74,37 @@ class NamespaceStatus(Form):
     )
 
 
+class PortStatus(Form):
+    """Of a port of a load balancer."""
+
+    port: int = Field(description="Its number.")
+    protocol: str = Field(description="TCP, UDP or SCTP.")
+    error: str | None = Field(default=None, description="What is wrong with it.")
+
+
+class LoadBalancerIngress(Form):
+    """A point of a load balancer."""
+
+    ip: str = Field(default="", description="Its address.")
+    hostname: str = Field(default="", description="Its name.")
+    ip_mode: str | None = Field(default=None, description="VIP or Proxy.")
+    ports: list[PortStatus] = Field(default=[], description="Its ports.")
+
+
 class LoadBalancerStatus(Form):
     """Of a load balancer."""
 
-    ingress: list[str] = Field(default=[], description="Always empty.")
+    ingress: list[LoadBalancerIngress] = Field(default=[], description="Kept as written; Outrig makes none.")
 
 
 class ServiceStatus(Form):
-    """Outrig allots nothing to a service, so there is nothing to tell."""
+    """Outrig allots nothing to a service: it tells what is doubtful about it, and keeps what others tell."""
 
-    load_balancer: LoadBalancerStatus | None = Field(default=None, description="Always empty: there is none.")
+    load_balancer: LoadBalancerStatus | None = Field(default=None, description="Kept as written: Outrig makes none.")
+    conditions: list[StatusCondition] = Field(
+        default=[], description="Kept as written.", json_schema_extra=keyed_by("type")
+    )
     validation_messages: list[ValidationMessage] = Field(
         default=[], description="What is doubtful about it, for those who did not apply it."
     )
+    observed_generation: int | None = Field(default=None, description="Generation that the messages are about.")

@@ -5,14 +5,20 @@ loopback.
 import hashlib
 from datetime import UTC, datetime
 
-from outrig.api.callers import ADMINS, Authenticator, User, VerifyUser, no_users, signed_in
+from outrig.api.callers import ADMINS, USER_TOKEN, Authenticator, CountsNoMore, User, VerifyUser, no_users, signed_in
+from outrig.api.refusals import unauthorized
 from outrig.server.admin_token import keep_own_token, keep_shared_token
 from outrig.server.files import DataDir
 from outrig.server.settings import Settings, postgres_settings
 from outrig.store.protocol import Store
+from outrig.tokens.refusals import NotSigned, TokenInvalid
 from outrig.tokens.tokens import Tokens
 
 ADMIN = signed_in("admin", (ADMINS,), by="administrator's token")
+NEITHER = (
+    "the token is neither the administrator's, as DATA_DIR/admin-token holds it, nor a user token, as "
+    "`outrig token user` issues them"
+)
 
 
 async def callers_of(settings: Settings, data: DataDir, store: Store, tokens: Tokens) -> Authenticator:
@@ -43,6 +49,14 @@ def user_verifier(store: Store, tokens: Tokens) -> VerifyUser:
     """Takes the user tokens that signing keys in this store stand for."""
 
     async def verify(token: str) -> User:
-        return await tokens.verify_user(store, token, now=datetime.now(UTC))
+        try:
+            return await tokens.verify_user(store, token, now=datetime.now(UTC))
+        except NotSigned:
+            raise unauthorized(NEITHER) from None
+        except TokenInvalid as error:
+            if not error.said:
+                raise
+            said = {"user": error.said.get("Name", ""), "by": USER_TOKEN, "token": error.said.get("jti")}
+            raise CountsNoMore(f"the user token is no good: {error}", said) from None
 
     return verify

@@ -40,7 +40,6 @@ ELSEWHERE: Final = frozenset(
         "HOST_ADDRESS",
         "JWT_FILE",
         "LOCAL_DIR",
-        "LOG_LEVEL",
         "READINESS_PORT",
     )
 )

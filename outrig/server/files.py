@@ -60,8 +60,9 @@ class DataDir:
 
     @property
     def api_tls(self) -> Tls:
-        """For the API: clients are users."""
-        return Tls(self._tls("server.pem"), self._tls("server-key.pem"), self._tls("clients-ca.pem"))
+        """For the API: clients are users, who are told when their certificate has ended."""
+        files = (self._tls("server.pem"), self._tls("server-key.pem"), self._tls("clients-ca.pem"))
+        return Tls(*files, at_any_time=True)
 
     @property
     def kubeconfig(self) -> Path:

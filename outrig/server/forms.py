@@ -17,6 +17,7 @@ from outrig.store.settings import FEWEST_CONNECTIONS, TlsMode
 
 OFF: Final = -1  # a port that is not opened
 LONGEST: Final = timedelta(days=3653)  # of a duration: beyond some size they cannot be added to a date
+LEVELS: Final = ("debug", "info", "warning", "error")
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgres"
 
@@ -108,6 +109,10 @@ def _read_lifetime(text: str) -> timedelta:
     return value
 
 
+def _read_level(text: str) -> str:
+    return _one_of(*LEVELS)("error" if text == "off" else text)
+
+
 def _read_regions(text: str) -> tuple[str, ...]:
     regions = _list_of(str)(text)
     if regions:
@@ -122,6 +127,7 @@ _DURATION = "a duration such as `90s`, `15m` or `1h30m`, ten years at most"
 FORMS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
     "path": (_read_path, "a path"),
     "file or none": (_matching(r"[^\0]*"), "the path of a file"),
+    "level": (_read_level, f"one of {', '.join(LEVELS)}; or off, which is error"),
     "one of stores": (_one_of(SQLITE, POSTGRES), f"`{SQLITE}` or `{POSTGRES}`"),
     "tls mode": (_one_of(*TlsMode), f"one of {', '.join(TlsMode)}"),
     "data plane proofs": (_some_of(AWS_IAM, DP_TOKEN, NONE), f"a list of {AWS_IAM}, {DP_TOKEN}; or {NONE}"),

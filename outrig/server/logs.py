@@ -5,6 +5,7 @@ one JSON object a line, wherever that goes.
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -19,15 +20,17 @@ class _Audit:
         self.info = self.warning = write
 
 
-def configure_logs(audit: Callable[[str], None] | None = None) -> None:
-    """Set up structlog, and show libraries' warnings. botocore stays quiet: at DEBUG it prints credentials.
+def configure_logs(audit: Callable[[str], None] | None = None, *, level: str = "info") -> None:
+    """Set up structlog, and show libraries' warnings. They stay quiet at `debug`: botocore prints credentials there.
 
-    `audit` is given lines of the audit log; without it they go to standard error, as JSON too.
+    `audit` is given lines of the audit log, whatever the level; without it they go to standard error, as JSON too.
     """
+    least = logging.getLevelNamesMapping()[level.upper()]
     trail, log = _Audit(audit or _complain), structlog.PrintLogger(sys.stderr)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            partial(_at_least, least),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _render,
@@ -35,9 +38,16 @@ def configure_logs(audit: Callable[[str], None] | None = None) -> None:
         logger_factory=lambda *names: trail if names == (AUDIT,) else log,
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, format="timestamp=%(asctime)s level=%(levelname)s event=%(message)r")
-    for name in ("botocore", "boto3", "urllib3", "httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.basicConfig(format="timestamp=%(asctime)s level=%(levelname)s event=%(message)r")
+    logging.getLogger("outrig").setLevel(least)
+    for name in ("", "botocore", "boto3", "urllib3", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(max(least, logging.WARNING))
+
+
+def _at_least(least: int, logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if logging.getLevelNamesMapping()[event["level"].upper()] < least and not isinstance(logger, _Audit):
+        raise structlog.DropEvent
+    return event
 
 
 def _complain(line: str) -> None:

@@ -102,7 +102,7 @@ async def run(settings: Settings) -> None:
     data = DataDir(settings.data_dir)
     data.prepare()
     trail = open_trail(settings.audit_log, data)
-    configure_logs(trail.write)
+    configure_logs(trail.write, level=settings.log_level)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, trail.reopen)
     async with AsyncExitStack() as stack:
         database = postgres_settings(settings)

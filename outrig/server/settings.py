@@ -102,6 +102,9 @@ class Settings:
     audit_log: str = _setting(
         "", "file of the audit log; empty: `audit.log` in the data directory; `-`: standard output", "file or none"
     )
+    log_level: str = _setting(
+        "info", "`debug`: also a line for every answer of the API; `info`, `warning`, `error`: less and less", "level"
+    )
     aws_endpoint_url: str = _setting("", "one endpoint for all AWS services, for an emulator; empty: AWS itself", "url")
     aws_regions: tuple[str, ...] = _setting((), "regions tasks may come from; empty: every region", "regions")
     aws_accounts: tuple[str, ...] = _setting(

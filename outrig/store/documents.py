@@ -70,6 +70,7 @@ def _plain(value: object) -> dict[Any, Any]:
 
 
 def _fields(resource: Resource) -> dict[str, Any]:
+    named = {"generate_name": resource.generate_name} if resource.generate_name else {}
     return {
         "body": resource.body,
         "status": resource.status,
@@ -82,18 +83,20 @@ def _fields(resource: Resource) -> dict[str, Any]:
         "revision": resource.revision,
         "created": _write_instant(resource.created),
         "deleting": _write_instant(resource.deleting),
+        **named,
     }
 
 
 def _owner_fields(owner: Owner) -> list[Any]:
     key = owner.key
     name = [key.group, key.kind, key.mesh, key.namespace, key.name]
-    return [name, owner.uid, owner.api_version, owner.controller, owner.blocks]
+    written = [name, owner.uid, owner.api_version, owner.controller, owner.blocks]
+    return [*written, True] if owner.unknown else written
 
 
-def _owner(key: list[str], uid: str, api_version: str, controller: bool, blocks: bool | None = None) -> Owner:
+def _owner(key: list[str], uid: str, api_version: str, controller: bool | None, *more: Any) -> Owner:
     """Before `blocks` was kept, it was what `controller` is."""
-    return Owner(Key(*key), uid, api_version, controller, controller if blocks is None else blocks)
+    return Owner(Key(*key), uid, api_version, controller, *(more or (controller,)))
 
 
 def _manager_fields(manager: Manager) -> list[str | None]:

@@ -6,7 +6,6 @@ In: the Namespace, what is left. Out: the Namespace with conditions as Kubernete
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from outrig.resources import Key, Resource
@@ -25,10 +24,9 @@ def namespace_key(name: str) -> Key:
     return Key("", "Namespace", "", "", name)
 
 
-def with_remaining(namespace: Resource, left: Sequence[Resource], *, now: datetime) -> Resource:
-    """The Namespace, marked as going, with what holds it up."""
-    deleting = namespace.deleting or now
-    since = deleting.strftime("%Y-%m-%dT%H:%M:%SZ")
+def with_remaining(namespace: Resource, left: Sequence[Resource]) -> Resource:
+    """The Namespace, which is marked as going, with what holds it up."""
+    since = namespace.deleting.strftime("%Y-%m-%dT%H:%M:%SZ") if namespace.deleting else ""
     kinds = _counted(f"{one.key.kind}.{one.key.group}".rstrip(".") for one in left)
     finalizers = _counted(finalizer for one in left for finalizer in one.finalizers)
     conditions = [
@@ -41,7 +39,7 @@ def with_remaining(namespace: Resource, left: Sequence[Resource], *, now: dateti
         ),
     ]
     status = {**namespace.status, "conditions": conditions if left else []}
-    return replace(namespace, deleting=deleting, status=status)
+    return replace(namespace, status=status)
 
 
 def _counted(words: Iterable[str]) -> list[tuple[str, int]]:

@@ -2,38 +2,24 @@
 
 In: what each transaction committed, in commit order. Out: for each watcher every change that fits its query, once.
 A commit is matched against the queries in memory; a watcher it does not concern is not woken and asks the
-database nothing. A watcher that is slower than the changes is pointed back to the log, so its backlog is bounded.
+database nothing. A watcher that is slower than the changes is pointed back to the log, so its backlog is bounded, and
+what lies in several mailboxes is one object.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
-from outrig.store.documents import detached
-from outrig.store.protocol import Change, Gone, Query
+from outrig.resources import Key, Resource
+from outrig.store.protocol import RELIST, Change, ChangeType, Gone, Query
 
 BACKLOG = 1_000
 """How many changes wait in memory for one watcher before it has to read them from the log."""
 
-PAGE = 500
+PAGE = 100
 """How many changes are read from the log at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A change in the log."""
-
-    change: Change
-
-    def fits(self, query: Query) -> bool:
-        """Whether the new or the last state is one of these."""
-        resource, before = self.change.resource, self.change.labels_before
-        return query.fits(resource) or (before is not None and query.fits(replace(resource, labels=before)))
-
-    def delivered(self) -> Change:
-        """The change, sharing nothing with this entry: many watchers get it."""
-        return replace(self.change, resource=detached(self.change.resource))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +35,18 @@ ReadLog = Callable[[Query, int], Awaitable[Page]]
 """Reads the log after a revision. Raises Gone."""
 
 
+def concerns(change: Change, query: Query) -> bool:
+    """Whether the new state, the last one or the one before is what the query asks for."""
+    return query.fits(change.resource) or (change.before is not None and query.fits(change.before))
+
+
 class Mailbox:
-    """What one watcher has yet to take."""
+    """What one watcher has yet to take. `reached`: the last revision that was looked at for it; 0: none yet."""
 
     def __init__(self, query: Query) -> None:
         self.query = query
-        self._entries: list[Entry] = []
+        self.reached = 0
+        self._changes: list[Change] = []
         self._overflowed = False
         self._end: BaseException | None = None
         self._ready = asyncio.Event()
@@ -64,42 +56,46 @@ class Mailbox:
         self._end = reason
         self._ready.set()
 
-    def put(self, entry: Entry) -> None:
-        """Leave an entry, unless this box is full: then its owner will find it in the log."""
-        self._overflowed = self._overflowed or len(self._entries) >= BACKLOG
+    def put(self, change: Change) -> None:
+        """Leave a change, unless this box is full: then its owner will find it in the log."""
+        self._overflowed = self._overflowed or len(self._changes) >= BACKLOG
         if not self._overflowed:
-            self._entries.append(entry)
+            self._changes.append(change)
         self._ready.set()
 
-    async def take(self) -> list[Entry] | None:
-        """Wait for entries and take them all; None, once, when the next ones must be read from the log.
+    async def take(self, until: float | None = None) -> list[Change] | None:
+        """Wait for changes and take them all: none if the loop's time `until` comes first.
 
-        Raises what ended this box.
+        None, once, when the next ones must be read from the log. Raises what ended this box.
         """
-        await self._ready.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._ready.wait()
         if self._end is not None:
             raise self._end
-        if self._entries:
-            taken, self._entries = self._entries, []
-        else:
-            taken, self._overflowed = None, False
+        if self._overflowed and not self._changes:
+            self._overflowed = False
+            self._ready.clear()
+            return None
+        taken, self._changes = self._changes, []
         if not self._overflowed:
             self._ready.clear()
         return taken
 
 
 class Feed:
-    """Hands committed entries to the watchers they concern."""
+    """Hands committed changes to the watchers they concern."""
 
     def __init__(self) -> None:
         self._mailboxes: set[Mailbox] = set()
 
-    def publish(self, entries: Sequence[Entry]) -> None:
+    def publish(self, changes: Sequence[Change]) -> None:
         """Called once for every committed transaction, in commit order."""
         for mailbox in self._mailboxes:
-            for entry in entries:
-                if entry.fits(mailbox.query):
-                    mailbox.put(entry)
+            for change in changes:
+                mailbox.reached = change.revision
+                if concerns(change, mailbox.query):
+                    mailbox.put(change)
 
     def end(self, reason: BaseException) -> None:
         """Those who watch now get nothing more; who comes later begins anew."""
@@ -117,25 +113,48 @@ class Feed:
             self._mailboxes.discard(mailbox)
 
 
-async def follow(feed: Feed, read: ReadLog, query: Query, after: int) -> AsyncGenerator[Sequence[Change], None]:
+async def follow(
+    feed: Feed, read: ReadLog, query: Query, after: int, *, bookmark_every: float | None = None
+) -> AsyncGenerator[Sequence[Change], None]:
     """Every change after that revision that fits, in batches, without end. Raises Gone.
 
     The mailbox is there before the log is read, so nothing falls between the two; what is in both is dropped here.
     """
-    position = after
+    clock, every = asyncio.get_running_loop().time, bookmark_every or math.inf
+    position, due = after, clock() + every
     with feed.subscribed(query) as mailbox:
         while True:
-            page = await read(query, position)
-            position = page.position
-            if page.changes:
-                yield page.changes
-            if not page.complete:
-                continue
-            while (entries := await mailbox.take()) is not None:
-                fresh = tuple(entry.delivered() for entry in entries if entry.change.revision > position)
+            changes, position, complete = await _read(read, query, position)
+            if changes:
+                yield changes
+            del changes  # here and below: whoever waits holds nothing
+            while complete:
+                taken = await mailbox.take(due if bookmark_every else None)
+                if taken is None:
+                    break
+                fresh, position = _fresh(taken, position, mailbox.reached)
+                if clock() >= due:
+                    fresh, due = (*fresh, _bookmark(position)), clock() + every
                 if fresh:
-                    position = fresh[-1].revision
                     yield fresh
+                del taken, fresh
+
+
+async def _read(read: ReadLog, query: Query, after: int) -> tuple[Sequence[Change], int, bool]:
+    page = await read(query, after)
+    return page.changes, page.position, page.complete
+
+
+def _fresh(taken: Sequence[Change], position: int, reached: int) -> tuple[tuple[Change, ...], int]:
+    """What was not given yet of what came, and how far that is. Where nothing came, nothing lies before `reached`."""
+    fresh = tuple(change for change in taken if change.revision > position)
+    if fresh:
+        return fresh, fresh[-1].revision
+    return fresh, position if taken else max(position, reached)
+
+
+def _bookmark(revision: int) -> Change:
+    return Change(ChangeType.BOOKMARK, Resource(Key("", "", "", "", ""), revision=revision))
 
 
 def check_reach(after: int, *, floor: int, revision: int) -> None:
@@ -150,6 +169,3 @@ def check_epoch(wanted: str, *, epoch: str) -> None:
     """Raises Gone where an epoch is given and is not that of the store."""
     if wanted and wanted != epoch:
         raise Gone(f"epoch {wanted}", f"the store's history is {epoch}: it is not the same database", RELIST)
-
-
-RELIST = "list again and watch from the revision of that list"

@@ -14,7 +14,8 @@ from uuid import uuid4
 
 from outrig.resources import Key, Resource
 from outrig.store.documents import as_utc, detached
-from outrig.store.feed import PAGE, Entry, Feed, Page, check_epoch, check_reach, follow
+from outrig.store.feed import PAGE, Feed, Page, check_epoch, check_reach, concerns, follow
+from outrig.store.past import undone
 from outrig.store.protocol import AlreadyExists, Change, ChangeType, Identity, Listing, Query, Replica
 from outrig.store.turn import Turn
 from outrig.store.versions import first_version, last_version, next_version, require_absent, require_stored
@@ -52,7 +53,7 @@ class MemoryStore:
         self._keep_changes = keep_changes
         self._epoch = uuid4().hex
         self._tables = _Tables()
-        self._log: list[Entry] = []
+        self._log: list[Change] = []
         self._feed = Feed()
         self._turn = Turn()
 
@@ -72,6 +73,14 @@ class MemoryStore:
 
     async def list(self, query: Query) -> Listing:
         return Listing(self._tables.find(query), self._tables.revision)
+
+    async def list_at(self, query: Query, revision: int, *, epoch: str = "") -> Listing:
+        check_epoch(epoch, epoch=self._epoch)
+        floor = self._tables.revision - len(self._log)
+        check_reach(revision, floor=floor, revision=self._tables.revision)
+        since = (change for change in self._log[revision - floor :] if concerns(change, query))
+        found = undone(self._tables.find(query), since)
+        return Listing(tuple(detached(resource) for resource in found if query.fits(resource)), revision)
 
     async def beat(self, replica: Replica) -> None:
         lease = replace(replica, started=as_utc(replica.started), expires=as_utc(replica.expires))
@@ -104,12 +113,14 @@ class MemoryStore:
     async def epoch(self) -> str:
         return self._epoch
 
-    def watch(self, query: Query, after: int, *, epoch: str = "") -> AsyncGenerator[Sequence[Change], None]:
+    def watch(
+        self, query: Query, after: int, *, epoch: str = "", bookmark_every: float | None = None
+    ) -> AsyncGenerator[Sequence[Change], None]:
         async def read(query: Query, after: int) -> Page:
             check_epoch(epoch, epoch=self._epoch)
             return self._read_log(query, after)
 
-        return follow(self._feed, read, query, after)
+        return follow(self._feed, read, query, after, bookmark_every=bookmark_every)
 
     def _commit(self, transaction: "_MemoryTransaction") -> None:
         entries = transaction.entries
@@ -123,7 +134,7 @@ class MemoryStore:
         floor = revision - len(self._log)
         check_reach(after, floor=floor, revision=revision)
         piece = self._log[after - floor :][:PAGE]
-        changes = tuple(entry.delivered() for entry in piece if entry.fits(query))
+        changes = tuple(change for change in piece if concerns(change, query))
         position = after + len(piece)
         return Page(changes, position, complete=position == revision)
 
@@ -131,7 +142,7 @@ class MemoryStore:
 class _MemoryTransaction:
     def __init__(self, tables: _Tables) -> None:
         self._tables: _Tables | None = tables
-        self.entries: list[Entry] = []
+        self.entries: list[Change] = []
 
     @property
     def tables(self) -> _Tables:
@@ -168,7 +179,7 @@ class _MemoryTransaction:
         stored = require_stored(self.tables.resources.get(key), key, uid=uid, revision=revision)
         last = last_version(stored, self._next_revision())
         del self.tables.resources[key]
-        self.entries.append(Entry(Change(ChangeType.DELETED, last)))
+        self.entries.append(Change(ChangeType.DELETED, last, stored))
         return detached(last)
 
     async def add_nonce(self, nonce: str, expires: datetime) -> None:
@@ -210,7 +221,7 @@ class _MemoryTransaction:
 
     def _put(self, change: ChangeType, version: Resource, before: Resource | None) -> Resource:
         self.tables.resources[version.key] = version
-        self.entries.append(Entry(Change(change, version, before.labels if before else None)))
+        self.entries.append(Change(change, detached(version), before))
         return detached(version)
 
     def _live(self, now: datetime) -> tuple[Identity, ...]:

@@ -40,6 +40,10 @@ class Gone(OutrigError):
     code = "OUT204"
 
 
+RELIST = "list again and watch from the revision of that list"
+"""What to do where something is Gone."""
+
+
 class Unavailable(OutrigError):
     """The store cannot be reached or written now; nothing was changed."""
 
@@ -86,23 +90,34 @@ class ChangeType(StrEnum):
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
     DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+    """Nothing happened; it tells how far a watch is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change. `resource` is its new state; for DELETED its last state, with the deletion's revision.
+    """One change. `resource` is its new state; for DELETED its last state, with the deletion's revision; for BOOKMARK
+    nothing but a revision.
 
-    `labels_before`: those it had before it was MODIFIED, by which it may have left a selection; None: nobody knows.
+    `before`: what was there before; None where it was ADDED, or where a version of Outrig logged it that did not note
+    that.
     """
 
     type: ChangeType
     resource: Resource
-    labels_before: Mapping[str, str] | None = field(default=None, compare=False)
+    before: Resource | None = field(default=None, compare=False)
 
     @property
     def revision(self) -> int:
         """The change's number."""
         return self.resource.revision
+
+    def undone(self) -> Resource | None:
+        """What was there before; None if nothing was. Raises Gone where that was not noted."""
+        if self.before is None and self.type is not ChangeType.ADDED:
+            problem = "what was there before was not noted yet when it was logged"
+            raise Gone(f"revision {self.revision}", problem, RELIST)
+        return self.before
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +212,10 @@ class Store(Protocol):
 
     async def list(self, query: Query) -> Listing: ...
 
+    async def list_at(self, query: Query, revision: int, *, epoch: str = "") -> Listing:
+        """What the query would have found at that revision. Raises Gone as `watch` does."""
+        ...
+
     async def beat(self, replica: Replica) -> None:
         """Say that the replica is alive until `replica.expires`. Raises Unavailable."""
         ...
@@ -225,11 +244,15 @@ class Store(Protocol):
         """The name of this history of revisions: random, made with the database, kept until that is restored."""
         ...
 
-    def watch(self, query: Query, after: int, *, epoch: str = "") -> AsyncGenerator[Sequence[Change], None]:
+    def watch(
+        self, query: Query, after: int, *, epoch: str = "", bookmark_every: float | None = None
+    ) -> AsyncGenerator[Sequence[Change], None]:
         """Every change after that revision that fits the query (by its new or its last state), in order, in batches.
 
-        A resource that leaves a label selection is therefore seen once more, as MODIFIED with its new labels; whoever
-        shows a selection tells that apart with `query.fits(change.resource)`.
+        All who watch are given the same objects, which must not be changed. A resource that leaves a label selection
+        is seen once more, as MODIFIED with its new labels; whoever shows a selection tells that apart by `before`.
+        `bookmark_every`: seconds after which a BOOKMARK comes between the changes, or in their place: all that fits
+        up to its revision has been given.
         Endless; ends when its consumer closes it (`aclosing`). Raises Gone on iteration when `after` is older than
         the log or newer than the store, when an epoch is given and is not this store's, or when the store was put
         back to an older state meanwhile. Raises Unavailable when the log must be read and cannot be; a watch that has

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from outrig.resources import Key, Resource
 from outrig.store.documents import as_utc, decode, encode, encode_managers
-from outrig.store.feed import PAGE, RELIST, Entry, Page, check_epoch, check_reach
-from outrig.store.protocol import AlreadyExists, Change, ChangeType, Gone, Identity, Query
+from outrig.store.feed import PAGE, Page, check_epoch, check_reach, concerns
+from outrig.store.past import undone
+from outrig.store.protocol import RELIST, AlreadyExists, Change, ChangeType, Gone, Identity, Query
 from outrig.store.tables import changes, counter, duties, identities, nonces, owners, replicas, resources
 
 
@@ -36,7 +37,7 @@ class Head:
 class Piece:
     """What follows a head in the log, the head it leads to, and whether that is the end."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Change, ...]
     head: Head
     complete: bool
 
@@ -139,12 +140,12 @@ def remove(connection: sa.Connection, key: Key) -> None:
     connection.execute(REMOVE, _bound(key))
 
 
-def append(connection: sa.Connection, head: Head, entries: Sequence[Entry], *, keep: int) -> Head:
+def append(connection: sa.Connection, head: Head, entries: Sequence[Change], *, keep: int) -> Head:
     """Log the changes of a transaction, move the counter past them; now and then cut the log to its newest `keep`."""
     if not entries:
         return head
-    rows = [_change_values(entry) for entry in entries]
-    moved = Head(head.epoch, entries[-1].change.revision, _digest(head.digest, rows))
+    rows = [_change_values(change) for change in entries]
+    moved = Head(head.epoch, entries[-1].revision, _digest(head.digest, rows))
     connection.execute(APPEND, rows if len(rows) > 1 else rows[0])  # many at once is a longer way for one
     connection.execute(MOVE_COUNTER, {"to": moved.revision, "new_digest": moved.digest})
     if moved.revision // CUT_EVERY != head.revision // CUT_EVERY:
@@ -154,16 +155,33 @@ def append(connection: sa.Connection, head: Head, entries: Sequence[Entry], *, k
 
 def read_log(connection: sa.Connection, query: Query, *, after: int, keep: int, epoch: str = "") -> Page:
     """The next piece of the log, of its newest `keep`. Raises Gone."""
+    head = _reaching(connection, after, keep=keep, epoch=epoch)
+    fitting = sa.select(changes).where(changes.c.revision > after, *_fitting(changes, query))
+    rows = connection.execute(fitting.order_by(changes.c.revision).limit(PAGE)).all()
+    found = (_change(row) for row in rows)
+    complete = len(rows) < PAGE
+    position = head.revision if complete else rows[-1].revision
+    return Page(tuple(change for change in found if concerns(change, query)), position, complete)
+
+
+def find_at(
+    connection: sa.Connection, query: Query, *, revision: int, keep: int, epoch: str = ""
+) -> tuple[Resource, ...]:
+    """The resources that did fit at that revision, ordered by key. Raises Gone."""
+    _reaching(connection, revision, keep=keep, epoch=epoch)
+    since = sa.select(sa.func.min(changes.c.revision)).where(changes.c.revision > revision, *_fitting(changes, query))
+    first = connection.execute(sa.select(changes).where(changes.c.revision.in_(since.group_by(*_key_of(changes)))))
+    found = undone(find(connection, query), (_change(row) for row in first))
+    return tuple(resource for resource in found if query.fits(resource))
+
+
+def _reaching(connection: sa.Connection, after: int, *, keep: int, epoch: str) -> Head:
+    """Where the history stands. Raises Gone unless the newest `keep` of its log reach back to that revision."""
     row = connection.execute(READ_STATE).one()
     head = Head(row.epoch, row.revision, row.digest)
     check_epoch(epoch, epoch=head.epoch)
     check_reach(after, floor=max(_floor(head, row.oldest), head.revision - keep), revision=head.revision)
-    fitting = sa.select(changes).where(changes.c.revision > after, *_fitting(changes, query))
-    rows = connection.execute(fitting.order_by(changes.c.revision).limit(PAGE)).all()
-    entries = (_entry(row) for row in rows)
-    complete = len(rows) < PAGE
-    position = head.revision if complete else rows[-1].revision
-    return Page(tuple(entry.change for entry in entries if entry.fits(query)), position, complete)
+    return head
 
 
 def read_on(connection: sa.Connection, known: Head) -> Piece:
@@ -184,7 +202,7 @@ def read_on(connection: sa.Connection, known: Head) -> Piece:
     complete = len(rows) < PAGE
     if complete and reached != head:
         raise Restored(known, f"what led to {head.revision} is not what came after it")
-    return Piece(tuple(_entry(row) for row in rows), reached, complete)
+    return Piece(tuple(_change(row) for row in rows), reached, complete)
 
 
 def _floor(head: Head, oldest: int | None) -> int:
@@ -254,17 +272,20 @@ def _content(resource: Resource) -> dict[str, str]:
     return {"document": encode(resource), "managers": encode_managers(resource)}
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(Change(ChangeType(row.type), _resource(row), row.labels_before))
+def _change(row: Any) -> Change:
+    now = _resource(row)
+    before = decode(now.key, row.document_before, row.managers_before) if row.document_before else None
+    return Change(ChangeType(row.type), now, before)
 
 
-def _change_values(entry: Entry) -> dict[str, Any]:
-    resource, before = entry.change.resource, entry.change.labels_before
+def _change_values(change: Change) -> dict[str, Any]:
+    resource, before = change.resource, change.before
     return _key_values(resource.key) | {
         "revision": resource.revision,
-        "type": entry.change.type.value,
+        "type": change.type.value,
         **_content(resource),
-        "labels_before": dict(before) if before is not None else None,
+        "document_before": encode(before) if before else None,
+        "managers_before": encode_managers(before) if before else "",
     }
 
 

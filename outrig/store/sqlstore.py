@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from outrig.resources import Key, Resource
 from outrig.store import leases, sql
 from outrig.store.documents import as_utc, detached
-from outrig.store.feed import Entry, Feed, Page, follow
+from outrig.store.feed import Feed, Page, follow
 from outrig.store.protocol import Change, ChangeType, Identity, Listing, Query, Replica, Unavailable
 from outrig.store.sql import Head
 from outrig.store.tables import identities
@@ -71,7 +71,7 @@ class Commit:
 
     before: Head
     after: Head
-    entries: Sequence[Entry]
+    entries: Sequence[Change]
 
 
 class Log(Protocol):
@@ -139,6 +139,10 @@ class SqlStore:
     async def list(self, query: Query) -> Listing:
         return await self._read(partial(_list, query=query))
 
+    async def list_at(self, query: Query, revision: int, *, epoch: str = "") -> Listing:
+        at = partial(sql.find_at, query=query, revision=revision, keep=self._keep_changes, epoch=epoch)
+        return Listing(await self._read(at), revision)
+
     async def beat(self, replica: Replica) -> None:
         await self._write(partial(leases.beat, replica=replica))
 
@@ -157,13 +161,15 @@ class SqlStore:
     async def epoch(self) -> str:
         return (await self._glance(sql.read_counter)).epoch
 
-    def watch(self, query: Query, after: int, *, epoch: str = "") -> AsyncGenerator[Sequence[Change], None]:
+    def watch(
+        self, query: Query, after: int, *, epoch: str = "", bookmark_every: float | None = None
+    ) -> AsyncGenerator[Sequence[Change], None]:
         async def read(query: Query, after: int) -> Page:
             return await self._read(
                 partial(sql.read_log, query=query, after=after, keep=self._keep_changes, epoch=epoch)
             )
 
-        return follow(self._log.feed, read, query, after)
+        return follow(self._log.feed, read, query, after, bookmark_every=bookmark_every)
 
     async def close(self) -> None:
         """Wait for the transaction under way, then let go of the database; whatever is asked later is Unavailable."""
@@ -210,7 +216,7 @@ class SqlTransaction:
         self._require_current = require_current
         self.head: Head | None = None
         self._unsound: Exception | None = None
-        self.entries: list[Entry] = []
+        self.entries: list[Change] = []
 
     def require_sound(self) -> None:
         """Raises what ended this transaction, if anything did."""
@@ -281,7 +287,7 @@ class SqlTransaction:
         require_absent(sql.find_one(connection, resource.key), resource.key)
         version = first_version(resource, revision)
         sql.insert(connection, version)
-        self.entries.append(Entry(Change(ChangeType.ADDED, version)))
+        self.entries.append(Change(ChangeType.ADDED, version))
         return detached(version)
 
     def _update(self, connection: sa.Connection, resource: Resource) -> Resource:
@@ -292,7 +298,7 @@ class SqlTransaction:
         if version is None:
             return stored
         sql.replace(connection, version, stored=stored)
-        self.entries.append(Entry(Change(ChangeType.MODIFIED, version, stored.labels)))
+        self.entries.append(Change(ChangeType.MODIFIED, version, stored))
         return detached(version)
 
     def _delete(self, connection: sa.Connection, key: Key, *, uid: str, revision: int) -> Resource:
@@ -300,7 +306,7 @@ class SqlTransaction:
         stored = require_stored(sql.find_one(connection, key), key, uid=uid, revision=revision)
         last = last_version(stored, number)
         sql.remove(connection, key)
-        self.entries.append(Entry(Change(ChangeType.DELETED, last)))
+        self.entries.append(Change(ChangeType.DELETED, last, stored))
         return detached(last)
 
     def _next_revision(self) -> int:

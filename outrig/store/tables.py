@@ -70,7 +70,9 @@ changes = sa.Table(
     *_key_columns(primary_key=False),
     sa.Column("document", TEXT, nullable=False),
     sa.Column("managers", TEXT, nullable=False, server_default=""),
-    sa.Column("labels_before", sa.JSON(none_as_null=True)),
+    sa.Column("document_before", TEXT),
+    sa.Column("managers_before", TEXT, nullable=False, server_default=""),
+    sa.Column("labels_before", sa.JSON(none_as_null=True)),  # of replicas of schema 0003, which read it
 )
 
 nonces = sa.Table(

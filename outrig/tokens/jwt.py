@@ -18,7 +18,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
-from outrig.tokens.refusals import ClaimRefused, SigningKeyRefused, TokenInvalid
+from outrig.tokens.refusals import ClaimRefused, NotSigned, SigningKeyRefused, TokenInvalid, saying
 from outrig.wire.codec import WireError, parse
 
 ALGORITHM: Final = "RS256"
@@ -58,7 +58,7 @@ def kid_of(token: str) -> str:
     """The key that a token says has signed it: only what to look up. Raises TokenInvalid."""
     found = _TOKEN.fullmatch(token) if len(token) <= MAX_TOKEN else None
     if not found:
-        raise TokenInvalid("token", "is not a signed token", "three base64url parts, on one line, nothing around them")
+        raise NotSigned("token", "is not a signed token", "three base64url parts, on one line, nothing around them")
     header = _object(_decoded(found[1]), "header")
     if steering := sorted(header.keys() - _HEADER):
         raise TokenInvalid("token", f"its header has {steering[0]!a}", "alg, kid and typ are all it may have")
@@ -78,7 +78,8 @@ def verify(token: str, key: RSAKey, now: datetime) -> Verified:
     except (JoseError, ValueError):
         raise TokenInvalid("token", f"its signature is not that of signing key {kid}", "is it for this mesh?") from None
     claims = _object(bytes(payload), "claims")
-    expires = _check_times(claims, now)
+    with saying(claims):
+        expires = _check_times(claims, now)
     jti = claims.get("jti")
     if not isinstance(jti, str) or not _JTI.fullmatch(jti):
         raise TokenInvalid("token", "it has no jti, so it could not be revoked", "issue another")

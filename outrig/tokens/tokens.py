@@ -39,7 +39,7 @@ from outrig.tokens.keys import (
     signing_key,
     verifying_key,
 )
-from outrig.tokens.refusals import IssuingOff, ListUnreadable, SigningKeyRefused, TokenInvalid
+from outrig.tokens.refusals import IssuingOff, ListUnreadable, SigningKeyRefused, TokenInvalid, saying
 from outrig.tokens.settings import TokenSettings
 
 NEW_KEY: Final = "outrig token signing-key makes one; replace it, or delete it"
@@ -115,7 +115,8 @@ class Tokens:
     async def _verify(self, reads: Reads, ring: Ring, token: str, now: datetime) -> Verified:
         key = await self._key(reads, ring, kid_of(token))
         verified = verify(token, key, now)
-        await self.check_standing(reads, ring, kid=verified.kid, jti=verified.jti)
+        with saying(verified.claims):
+            await self.check_standing(reads, ring, kid=verified.kid, jti=verified.jti)
         return verified
 
     async def _key(self, reads: Reads, ring: Ring, kid: str) -> RSAKey:

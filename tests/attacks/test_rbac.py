@@ -117,7 +117,9 @@ async def test_what_is_built_in_stays(api: Scene) -> None:
         await admin.told("DELETE", path, 403)
         await admin.told("PUT", path, 403, json=document)
         await admin.told("PATCH", path, 403, json={"subjects": [], "rules": []}, headers=MERGE)
-        await admin.told("POST", path.rpartition("/")[0], 403, json=document)
+        told = await admin.told("POST", path.rpartition("/")[0], 409, json=document)
+        assert told["reason"] == "AlreadyExists"
+        await api.of("eve").told("POST", path.rpartition("/")[0], 403, json=document)
     await admin.told("DELETE", CLUSTER_BINDINGS, 200)
     listed = await admin.told("GET", CLUSTER_BINDINGS, 200)
     assert {one["metadata"]["name"] for one in listed["items"]} >= {"cluster-admin", "view"}
@@ -142,7 +144,9 @@ async def test_acting_as_somebody_needs_the_verb_for_the_user_and_each_group(api
     told = await api.of("alice", **{"impersonate-user": "bob"}).told("GET", SERVICES, 403)
     assert told["message"].startswith('services is forbidden: User "bob" cannot list resource "services"')
     await api.of("alice", **{"impersonate-group": "dev"}).told("GET", SERVICES, 400)
-    await api.of("admin", **{"impersonate-user": "bob", "impersonate-uid": "1"}).told("GET", SERVICES, 403)
+    for more in ({"impersonate-uid": "1"}, {"impersonate-extra-scopes": "all"}):
+        told = await api.of("alice", **{"impersonate-user": "bob", **more}).told("GET", SERVICES, 403)
+        assert 'in API group "authentication.k8s.io" at the cluster scope' in told["message"]
 
 
 async def test_who_acts_as_somebody_loses_what_he_has_himself(api: Scene) -> None:
@@ -195,3 +199,74 @@ async def test_a_certificate_is_issued_for_whom_one_may_act_as(api: Scene, sent:
     assert "cannot impersonate" in told["message"]
     told = await alice.told("POST", CERTIFICATES, 400, json={"csr": "", "user": "alice"})
     assert "PKCS#10" in told["message"]
+
+
+GATHERS = {"clusterRoleSelectors": [{"matchLabels": {"part": "mesh"}}]}
+TO_VIEW = "rbac.authorization.k8s.io/aggregate-to-view"
+
+
+@pytest.fixture
+async def author(api: Scene) -> Scene:
+    """Alice reads services everywhere, and writes ClusterRoles and their bindings."""
+    admin = api.of()
+    gives = rule(WRITES, ["clusterroles", "clusterrolebindings"], ["rbac.authorization.k8s.io"])
+    await admin.makes(CLUSTER_ROLES, role(READS, gives, name="author", kind="ClusterRole"))
+    bound = binding("alice", to="author", kind="ClusterRoleBinding", role_kind="ClusterRole", name="authors")
+    await admin.makes(CLUSTER_BINDINGS, bound)
+    return api
+
+
+async def test_a_role_that_gathers_is_written_by_who_may_do_everything(author: Scene) -> None:
+    admin, alice = author.of(), author.of("alice")
+    gathering = {**role(name="all", kind="ClusterRole"), "aggregationRule": GATHERS}
+    refused = (
+        'clusterroles.rbac.authorization.k8s.io "all" is forbidden: '
+        "must have cluster-admin privileges to use the aggregationRule"
+    )
+    told = await alice.told("POST", CLUSTER_ROLES, 403, json=gathering)
+    assert told["message"] == refused
+    await alice.makes(CLUSTER_ROLES, role(READS, name="all", kind="ClusterRole"))
+    told = await alice.told("PATCH", f"{CLUSTER_ROLES}/all", 403, json={"aggregationRule": GATHERS}, headers=MERGE)
+    assert told["message"] == refused
+    await admin.told("PATCH", f"{CLUSTER_ROLES}/all", 200, json={"aggregationRule": GATHERS}, headers=MERGE)
+    for change in ({"aggregationRule": None}, {"metadata": {"labels": {TO_VIEW: "true"}}}):
+        told = await alice.told("PATCH", f"{CLUSTER_ROLES}/all", 403, json=change, headers=MERGE)
+        assert told["message"] == refused
+    escalates = rule(["escalate"], ["clusterroles"], ["rbac.authorization.k8s.io"], resourceNames=["all"])
+    await admin.makes(CLUSTER_ROLES, role(escalates, name="escalates", kind="ClusterRole"))
+    bound = binding("alice", to="escalates", kind="ClusterRoleBinding", role_kind="ClusterRole", name="escalates")
+    await admin.makes(CLUSTER_BINDINGS, bound)
+    await alice.told("PATCH", f"{CLUSTER_ROLES}/all", 200, json={"aggregationRule": None}, headers=MERGE)
+
+
+async def test_a_label_that_has_rules_gathered_needs_those_rules(author: Scene) -> None:
+    admin, alice = author.of(), author.of("alice")
+    await admin.makes(CLUSTER_ROLES, role(rule(["delete"]), name="more", kind="ClusterRole"))
+    await alice.makes(CLUSTER_ROLES, role(READS, name="mine", kind="ClusterRole"))
+    labels = {"metadata": {"labels": {TO_VIEW: "true"}}}
+    for headers in (MERGE, STRATEGIC):
+        told = await alice.told("PATCH", f"{CLUSTER_ROLES}/more", 403, json=labels, headers=headers)
+        assert NOT_HELD in told["message"]
+    there = await alice.told("GET", f"{CLUSTER_ROLES}/more", 200)
+    await alice.told(
+        "PUT", f"{CLUSTER_ROLES}/more", 403, json={**there, "metadata": {"name": "more", **labels["metadata"]}}
+    )
+    await alice.told("PATCH", f"{CLUSTER_ROLES}/mine", 200, json=labels, headers=MERGE)
+    assert not await author.of("eve").may("delete", "services")
+
+
+async def test_who_binds_a_role_that_gathers_holds_what_it_gathers(author: Scene) -> None:
+    admin, alice = author.of(), author.of("alice")
+    await admin.makes(CLUSTER_ROLES, {**role(name="all", kind="ClusterRole"), "aggregationRule": GATHERS})
+    part = {**role(READS, name="part", kind="ClusterRole"), "metadata": {"name": "part", "labels": {"part": "mesh"}}}
+    await alice.makes(CLUSTER_ROLES, part)
+    bound = binding("bob", to="all", kind="ClusterRoleBinding", role_kind="ClusterRole")
+    await alice.makes(CLUSTER_BINDINGS, bound)
+    assert await author.of("bob").may("list", "services")
+    await admin.told("PATCH", f"{CLUSTER_ROLES}/part", 200, json={"rules": [rule(["delete"])]}, headers=MERGE)
+    again = {**bound, "metadata": {"name": "again"}}
+    told = await alice.told("POST", CLUSTER_BINDINGS, 403, json=again)
+    assert NOT_HELD in told["message"]
+    for to in ("view", "edit"):
+        wanted = binding("alice", to=to, kind="ClusterRoleBinding", role_kind="ClusterRole", name="c")
+        assert NOT_HELD in (await alice.told("POST", CLUSTER_BINDINGS, 403, json=wanted))["message"]

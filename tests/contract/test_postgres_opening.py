@@ -73,7 +73,7 @@ async def test_an_older_schema_is_refused_and_a_migration_mends_that(
         "DROP TABLE replicas, duties",
         "ALTER TABLE counter DROP COLUMN digest, DROP COLUMN home",
         "ALTER TABLE resources DROP COLUMN managers",
-        "ALTER TABLE changes DROP COLUMN managers",
+        "ALTER TABLE changes DROP COLUMN managers, DROP COLUMN document_before, DROP COLUMN managers_before",
         "DROP TRIGGER outrig_notify ON counter",
         "DROP FUNCTION outrig_notify",
         "UPDATE outrig_schema SET version_num = '0001'",

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from outrig.resources import Key, Owner, Resource
-from outrig.store.cascade import delete_with_dependents
+from outrig.store.cascade import FOREGROUND, delete_with_dependents, go_on, take_away
 from outrig.store.protocol import Conflict, NotFound, Query, Store
-from tests.contract.store_making import create, key, owner_of, resource, update
+from tests.contract.store_making import NOON, create, key, owner_of, resource, update
 
 NAMESPACE = Key("", "Namespace", "", "", "shop")
 
@@ -124,3 +124,46 @@ async def test_a_deletion_that_is_cut_short_takes_nothing_so_that_there_are_no_o
         await delete_and_die()
     assert await names(store) == ["a", "b", "c"]
     assert await delete_all(store, key("a")) == ["a", "b", "c"]
+
+
+async def test_what_is_deleted_in_the_foreground_is_written_once_and_only_where_it_is_held(store: Store) -> None:
+    await grow(store, a="", b="a", c="b", d="a")
+    held = await update(store, replace(await store.get(key("c")), finalizers=("example.com/cleanup",)))
+    async with store.transaction() as tx:
+        assert (await take_away(tx, await tx.get(key("a")), now=NOON, policy=FOREGROUND)).deleting == NOON
+    left = {item.key.name: item for item in (await store.list(Query())).items}
+    assert {name: item.finalizers for name, item in left.items()} == {
+        "a": (FOREGROUND,), "b": (FOREGROUND,), "c": held.finalizers,
+    }  # fmt: skip
+    assert await store.revision() == held.revision + 4
+    freed = await update(store, replace(left["c"], finalizers=()))
+    async with store.transaction() as tx:
+        await go_on(tx, freed, before=left["c"], now=NOON)
+    assert await names(store) == []
+    assert await store.revision() == freed.revision + 3
+
+
+async def test_an_owner_that_nobody_knows_keeps_what_names_it(store: Store) -> None:
+    (a,) = await create(store, resource("a"))
+    unknown = Owner(key("absent"), "u", "v1", unknown=True)
+    await create(store, resource("b", owners=(owner_of(a), unknown)))
+    assert await delete_all(store, key("a")) == ["a"]
+    assert (await store.get(key("b"))).owners == (unknown,)
+
+
+async def test_a_forced_deletion_forces_nothing_that_waited_for_what_went(store: Store) -> None:
+    await grow(store, a="", b="a")
+    for name in "ab":
+        await update(store, replace(await store.get(key(name)), finalizers=("example.com/cleanup",)))
+    async with store.transaction() as tx:
+        await take_away(tx, await tx.get(key("a")), now=NOON, policy=FOREGROUND)
+    assert await delete_all(store, key("b")) == ["b"]
+    assert (await store.get(key("a"))).finalizers == ("example.com/cleanup",)
+
+
+async def test_a_forced_deletion_takes_what_is_marked_and_held_already(store: Store) -> None:
+    await grow(store, a="", b="a")
+    held = await update(store, replace(await store.get(key("b")), finalizers=("example.com/cleanup",)))
+    async with store.transaction() as tx:
+        assert (await take_away(tx, held, now=NOON)).deleting == NOON
+    assert await delete_all(store, key("a")) == ["a", "b"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from outrig.resources import Key, Resource
+from outrig.resources import Key, Owner, Resource
 from outrig.store.documents import decode, detached, encode
 from outrig.store.protocol import Store
 from tests.contract.store_making import create, key, resource
@@ -54,3 +54,19 @@ def test_every_json_value_survives_its_document(
     wanted = Resource(Key("", "K", "", "", "n"), body=body, status=status, labels=labels)
     for copy in (decode(wanted.key, encode(wanted)), detached(wanted)):
         assert repr(copy) == repr(wanted)
+
+
+OLD = (
+    '{"body":{},"status":{},"labels":{},"annotations":{},"owners":[[["","K","","","o"],"u","v1",true],'
+    '[["","K","","","o"],"u","v1",true,false]],"finalizers":[],"uid":"","generation":0,"revision":0,'
+    '"created":null,"deleting":null}'
+)
+
+
+def test_documents_of_earlier_versions_are_read_and_new_parts_are_written_only_where_they_say_something() -> None:
+    key, owner = Key("", "K", "", "", "n"), Key("", "K", "", "", "o")
+    old = Resource(key, owners=(Owner(owner, "u", "v1"), Owner(owner, "u", "v1", blocks=False)))
+    assert decode(key, OLD) == old
+    assert encode(Resource(key)) == OLD[: OLD.index("[[[")] + "[]" + OLD[OLD.index(',"finalizers"') :]
+    new = Resource(key, owners=(Owner(owner, "u", "v1", unknown=True),), generate_name="n-")
+    assert decode(key, encode(new)) == new

@@ -163,7 +163,15 @@ class Twins(RuleBasedStateMachine):
             # A change that every query here fits ends the replay, so it need not be waited for.
             revision = await store.revision()
             changes = [change async for change in replayed(store, query, after=after, until=revision)]
-            return tuple((change.type, change.resource) for change in changes)
+            return tuple((change.type, change.resource, change.before) for change in changes)
+
+        self.same(lambda store: answer(work(store)))
+
+    @rule(query=QUERIES, revision=st.integers(-1, 30))
+    def find_at(self, query: Query, revision: int) -> None:
+        async def work(store: Store) -> Any:
+            listing = await store.list_at(query, revision)
+            return listing.items, listing.revision
 
         self.same(lambda store: answer(work(store)))
 

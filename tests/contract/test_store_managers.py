@@ -44,6 +44,8 @@ async def test_what_was_stored_before_managers_were_has_none(tmp_path: Path) -> 
     with closing(sqlite3.connect(path)) as database, database:
         for table in ("resources", "changes"):
             database.execute(f"ALTER TABLE {table} DROP COLUMN managers")
+        for column in ("document_before", "managers_before"):
+            database.execute(f"ALTER TABLE changes DROP COLUMN {column}")
         database.execute("UPDATE outrig_schema SET version_num = '0002'")
     async with open_sqlite(path) as store:
         assert await store.get(key()) == made

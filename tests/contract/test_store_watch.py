@@ -1,6 +1,7 @@
 """A watch resumes from a revision and gives every later change that fits, once, in order."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from outrig.store.protocol import Change, ChangeType, Gone, Query, Store
 from tests.contract.conftest import Opener
 from tests.contract.store_making import collecting, create, delete, key, resource, seen, update
+from tests.contract.test_store_managers import MANAGERS
 
 ADDED, MODIFIED, DELETED = ChangeType.ADDED, ChangeType.MODIFIED, ChangeType.DELETED
 
@@ -57,14 +59,14 @@ async def test_an_update_that_changes_nothing_is_no_change(store: Store) -> None
     assert summary(await seen(store, 2)) == [("ADDED", "a", 1), ("ADDED", "b", 2)]
 
 
-async def test_a_change_tells_the_labels_from_before_replayed_and_live(store: Store) -> None:
-    await create(store, resource("a", labels={"app": "web"}))
+async def test_a_change_tells_what_was_before_replayed_and_live(store: Store) -> None:
     async with collecting(store) as watcher:
-        await watcher.wait_for(1)
-        await update(store, resource("a", labels={"app": "db"}))
-        live = await watcher.wait_for(2)
-    told = [[change.labels_before for change in changes] for changes in (live, await seen(store, 2))]
-    assert told == [[None, {"app": "web"}]] * 2
+        (made,) = await create(store, resource("a", labels={"app": "web"}, managers=MANAGERS))
+        changed = await update(store, resource("a", labels={"app": "db"}, body={"spec": {"x": 2}}))
+        await delete(store, key("a"))
+        live = list(await watcher.wait_for(3))
+    told = [[change.before for change in changes] for changes in (live, await seen(store, 3))]
+    assert told == [[None, made, changed]] * 2
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["replayed", "live"])
@@ -122,14 +124,13 @@ async def test_a_watcher_slower_than_the_changes_misses_none(store: Store) -> No
     assert revisions == list(range(1, 2_402))
 
 
-async def test_one_watcher_cannot_change_what_another_sees(store: Store) -> None:
+async def test_all_who_watch_are_given_one_object_which_is_not_the_stores(store: Store) -> None:
     async with collecting(store) as one, collecting(store) as two:
         await create(store, resource("a", body={"spec": {"x": [1]}}))
-        (mine,) = await one.wait_for(1)
-        mine.resource.body["spec"]["x"].append(2)
-        (other,) = await two.wait_for(1)
-    assert other.resource.body == {"spec": {"x": [1]}}
-    assert (await seen(store, 1))[0].resource.body == {"spec": {"x": [1]}}
+        (mine,), (other,) = await one.wait_for(1), await two.wait_for(1)
+    assert mine is other
+    mine.resource.body["spec"]["x"].append(2)
+    assert (await store.get(key("a"))).body == {"spec": {"x": [1]}}
 
 
 async def test_changing_a_result_within_the_transaction_changes_neither_store_nor_watch(store: Store) -> None:
@@ -182,6 +183,28 @@ async def test_an_idle_watcher_outlives_the_pruning_of_what_it_did_not_ask_for(o
             await create(store, resource(str(number)))
         await create(store, resource("two", kind="Rare"))
         assert summary(await watcher.wait_for(2)) == [("ADDED", "one", 1), ("ADDED", "two", 32)]
+
+
+async def test_a_bookmark_tells_how_far_an_idle_watch_is_and_a_busy_one(store: Store) -> None:
+    await create(store, resource("a"))
+    rare = Query(kinds=(("networking.istio.io", "Rare"),))
+    async with asyncio.timeout(30), aclosing(store.watch(rare, 1, bookmark_every=0.001)) as batches:
+        assert summary([(await anext(batches))[-1]]) == [("BOOKMARK", "", 1)]
+        await create(store, resource("b"))
+        assert summary([(await anext(batches))[-1]]) == [("BOOKMARK", "", 2)]
+        await create(store, resource("c", kind="Rare"), resource("d"))
+        told = [change async for change in up_to(batches, 4)]
+    assert [change.revision for change in told if change.type is not ChangeType.BOOKMARK] == [3]
+    assert [change.revision for change in told] == sorted(change.revision for change in told)
+
+
+async def up_to(batches: AsyncIterator[Sequence[Change]], revision: int) -> AsyncIterator[Change]:
+    """What comes until a revision is reached."""
+    async for batch in batches:
+        for change in batch:
+            yield change
+        if batch[-1].revision >= revision:
+            return
 
 
 async def test_the_revision_is_zero_before_the_first_change(store: Store) -> None:

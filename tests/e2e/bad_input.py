@@ -310,7 +310,7 @@ apiVersion: v1
 kind: Namespace
 metadata: {name: bookinfo}
 ---
-apiVersion: networking.istio.io/v1beta1
+apiVersion: networking.istio.io/v1
 kind: WorkloadGroup
 metadata: {name: ratings, namespace: bookinfo, labels: {app: ratings}}
 spec: {template: {labels: {app: ratings}, serviceAccount: bookinfo-ratings}}

@@ -80,13 +80,12 @@ def group(**changes: object) -> bytes:
         (b"null", "must be one object"),
         (b'{"metadata":{"name":"\xff"}}', "not valid JSON"),
         (b'{"metadata":{"name":"\\ud800"}}', "valid Unicode"),
-        (b'{"metadata":{"name":"a","name":"b"}}', 'duplicate field "name"'),
         (b"[" * 100_000, "nested deeper"),
         (b'{"a":' * 100_000, "nested deeper"),
         (b'{"a":' + b"9" * 6000 + b"}", "not valid JSON"),
         (b'{"a":1e999}', "finite"),
     ],
-    ids=range(10),
+    ids=range(9),
 )
 def test_a_body_that_is_not_one_object_is_refused(plane: ControlPlane, body: bytes, says: str) -> None:
     assert says in refused(plane.api("POST", ACCOUNTS, body), 400)

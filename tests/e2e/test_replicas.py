@@ -40,7 +40,7 @@ SERVICE = """{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "%s", 
  "spec": {"selector": {"app": "ratings"}, "ports": [{"name": "http", "port": 9080}]}}"""
 CALLERS = """
 ---
-apiVersion: networking.istio.io/v1beta1
+apiVersion: networking.istio.io/v1
 kind: Sidecar
 metadata: {name: everybody, namespace: bookinfo}
 spec: {egress: [{bind: 127.0.0.2, port: {number: 9080, protocol: HTTP, name: http}, hosts: ["./*"]}]}

@@ -23,6 +23,7 @@ from outrig.dialects import kuma
 from outrig.kit.tasks import running
 from outrig.resources import Key, Resource
 from outrig.server.access import desk_of
+from outrig.server.callers import user_verifier
 from outrig.server.kinds import KINDS
 from outrig.store.memory import MemoryStore
 from outrig.tokens.tokens import Tokens
@@ -103,7 +104,9 @@ async def scene(limits: Limits | None = None) -> AsyncIterator[Scene]:
             await tx.create(Resource(Key("", "Namespace", "", "", name), body={"spec": {}}))
         await tx.create(Resource(Key("kuma.io", "Mesh", "default", "", "default")))
     tokens = {hashlib.sha256(name.encode()).hexdigest(): signed_in(name, of, by="token") for name, of in PEOPLE.items()}
-    gate = Gate(Authenticator(now=lambda: datetime.now(UTC), tokens=tokens), Traffic(limits or Limits()))
+    verify_user = user_verifier(store, Tokens())
+    known = Authenticator(now=lambda: datetime.now(UTC), tokens=tokens, verify_user=verify_user)
+    gate = Gate(known, Traffic(limits or Limits()))
     desk = desk_of(store, gate, await open_authorities(store))
     of_kuma = kuma_routes(Parts(store, kuma.KINDS, gate, Kept(), Tokens(), Live()))
     app = Starlette(routes=[*desk.routes(), *of_kuma, *kube_app(store, KINDS, gate).routes])

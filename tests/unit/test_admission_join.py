@@ -216,6 +216,14 @@ async def test_the_entry_follows_what_its_agent_says_and_keeps_its_status_and_wh
     await scene.join(running, labels={"version": "v6"})
     (after,) = await scene.found("WorkloadEntry")
     assert (after.labels["version"], after.status, after.uid) == ("v6", {"conditions": []}, entry.uid)
+    doubts = {"validationMessages": [{"level": "WARNING", "message": "x"}], "observedGeneration": after.generation}
+    await scene.put(replace(after, status={**after.status, **doubts}))
+    await scene.join(running, labels={"version": "v7"})
+    (now,) = await scene.found("WorkloadEntry")
+    assert (now.generation, now.status) == (
+        after.generation + 1,
+        {"conditions": [], "observedGeneration": now.generation},
+    )
 
 
 async def test_a_deleted_group_takes_registration_and_entry_along_and_a_new_one_lets_the_task_in(scene: Scene) -> None:

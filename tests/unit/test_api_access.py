@@ -126,10 +126,16 @@ async def test_the_built_in_roles_are_shown_beside_others(api: Scene) -> None:
     await api.of().makes(CLUSTER_ROLES, role(rule(["get"]), kind="ClusterRole", name="mine"))
     listed = await api.of().told("GET", CLUSTER_ROLES, 200)
     names = {one["metadata"]["name"] for one in listed["items"]}
-    assert names == {"admin", "cluster-admin", "edit", "mine", "system:basic-user", "system:discovery", "view"}
+    gathered = {f"system:aggregate-to-{name}" for name in ("admin", "edit", "view")}
+    own = {"admin", "cluster-admin", "edit", "mine", "system:basic-user", "system:discovery", "view"}
+    assert names == own | gathered
     shown = await api.of().told("GET", f"{CLUSTER_ROLES}/cluster-admin", 200)
     assert shown["rules"][0] == {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
     assert shown["metadata"]["resourceVersion"]
+    began = (await api.of().told("GET", "/api/v1/namespaces/default", 200))["metadata"]["creationTimestamp"]
+    bound = await api.of().told("GET", CLUSTER_BINDINGS, 200)
+    ages = {one["metadata"]["creationTimestamp"] for one in (*bound["items"], shown)}
+    assert ages == {began}, "they are as old as the installation"
 
 
 @pytest.mark.parametrize(
@@ -141,11 +147,13 @@ async def test_the_built_in_roles_are_shown_beside_others(api: Scene) -> None:
         (role({"verbs": ["get"], "nonResourceURLs": ["/x"]}), "rules[0].nonResourceURLs"),
         (role({"verbs": [f"v{n}" for n in range(101)], "apiGroups": ["*"], "resources": [f"r{n}" for n in range(100)]}),
          "rules"),
-        ({**role(kind="ClusterRole"), "aggregationRule": {"clusterRoleSelectors": []}}, "aggregationRule"),
+        ({**role(kind="ClusterRole"), "aggregationRule": {"clusterRoleSelectors": []}},
+         "aggregationRule.clusterRoleSelectors"),
         (binding("alice", to="r", role_kind="Group"), "roleRef.kind"),
         ({**binding(), "subjects": [{"kind": "Robot", "name": "x"}]}, "subjects[0].kind"),
         ({**binding(), "subjects": [{"kind": "User", "apiGroup": "x", "name": "x"}]}, "subjects[0].apiGroup"),
-        ({**binding(), "subjects": [{"kind": "ServiceAccount", "name": "x"}]}, "subjects[0].namespace"),
+        ({**binding(kind="ClusterRoleBinding", role_kind="ClusterRole"), "subjects": [{"kind": "ServiceAccount",
+          "name": "x"}]}, "subjects[0].namespace"),
         ({**binding(kind="ClusterRoleBinding"), "roleRef": {"kind": "Role", "name": "r"}}, "roleRef.kind"),
     ],
 )  # fmt: skip
@@ -281,11 +289,34 @@ async def test_every_write_leaves_a_line_and_no_read_does(api: Scene) -> None:
         403,
         "Forbidden",
     )
-    assert (wrong["code"], unknown["code"], "user" in unknown) == (400, 401, False)
+    assert (wrong["code"], unknown["code"], unknown["user"]) == (400, 401, "")
+    assert (unknown["verb"], unknown["resource"], unknown["namespace"]) == ("create", "services", "shop")
     assert (acting["user"], acting["impersonated_by"]) == ("bob", "admin")
     assert (nowhere["code"], nowhere["path"]) == (404, "/nothing")
     assert "hunter2" not in str(told)
     assert len({one["id"] for one in told}) == 7
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "what"),
+    [
+        ("DELETE", f"{SERVICES}/cart", {"resource": "services", "namespace": "shop", "name": "cart", "verb": "delete"}),
+        ("PATCH", f"{SERVICES}/cart/status", {"resource": "services/status", "name": "cart", "verb": "patch"}),
+        ("POST", CLUSTER_ROLES, {"resource": "clusterroles", "group": "rbac.authorization.k8s.io", "verb": "create"}),
+        ("PUT", "/meshes/default/dataplanes/a", {"resource": "dataplanes", "mesh": "default", "name": "a"}),
+        ("POST", "/tokens/user", {"verb": "post", "path": "/tokens/user"}),
+        ("DELETE", f"{CERTIFICATES}/abc", {"resource": "certificates", "name": "abc", "verb": "delete"}),
+    ],
+)
+async def test_a_write_with_a_wrong_credential_is_told_as_others_are(
+    api: Scene, method: str, path: str, what: dict[str, str]
+) -> None:
+    with capture_logs() as told:
+        answer = await api.of("", authorization="Bearer wrong").request(method, path, json={})
+    assert answer.status_code == 401
+    (line,) = told
+    assert (line["user"], line["code"], line["reason"]) == ("", 401, "Unauthorized")
+    assert {field: line[field] for field in what} == what
 
 
 async def test_the_client_is_told_the_id_of_its_line(api: Scene) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from outrig.api.access.gate import WATCHED, Gate
 from outrig.api.callers import ADMINS, VIEWERS, Authenticator
 from outrig.api.kube.app import kube_app
 from outrig.api.serving import Serving, Tls, serve
-from outrig.ca.authorities import Authorities, open_authorities
+from outrig.ca.authorities import Authorities, open_authorities, utc_now
 from outrig.cli.users import _pem, _request
 from outrig.control.following import follow
 from outrig.kit.tasks import running
@@ -64,6 +64,12 @@ class Plane:
         pair = self.authorities.issue_client(user, group=group, lifetime=timedelta(hours=1))
         return self.client(user, pair.certificate.chain + pair.key, replica=replica)
 
+    def of_then(self, user: str, begun: timedelta, *, lifetime: timedelta = timedelta(hours=1)) -> tuple[str, str]:
+        """The serial of a certificate that begins so long from now, and the same with its key."""
+        then = replace(self.authorities, clock=lambda: datetime.now(UTC) + begun)
+        pair = then.issue_client(user, group=VIEWERS, lifetime=lifetime)
+        return pair.certificate.serial, pair.certificate.chain + pair.key
+
     def bearing(self, token: str, *, replica: int = 0) -> httpx.AsyncClient:
         """The client of somebody with a token."""
         context = ssl.create_default_context(cafile=self.home / "roots.pem")
@@ -86,12 +92,15 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
     store = MemoryStore()
     async with store.transaction() as tx:
         await tx.create(Resource(Key("", "Namespace", "", "", "default"), body={"spec": {}}))
-    authorities = await open_authorities(store)
+    authorities = replace(
+        await open_authorities(store, clock=lambda: datetime.now(UTC) - timedelta(days=1)), clock=utc_now
+    )
     pair = authorities.issue_server(["127.0.0.1"])
     files = {"server.pem": pair.certificate.chain, "key.pem": pair.key, "clients.pem": authorities.clients.pem}
     for name, text in {**files, "roots.pem": authorities.control_roots}.items():
         (tmp_path / name).write_text(text)
-    tls = Tls(*(tmp_path / name for name in files))
+    chain, key, clients = (tmp_path / name for name in files)
+    tls = Tls(chain, key, clients, at_any_time=True)
     async with replica(store, authorities, tls) as one, replica(store, authorities, tls) as other:
         yield Plane(tmp_path, store, authorities, (one, other))
 
@@ -193,6 +202,67 @@ async def test_a_watch_ends_with_the_certificate_it_was_opened_with(plane: Plane
         assert (await alice.get(SERVICES)).status_code == 401
 
 
+async def test_a_certificate_that_has_ended_is_told_at_once_and_how_to_get_another(plane: Plane) -> None:
+    serial, pem = plane.of_then("alice", timedelta(hours=-2))
+    ends = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
+    async with plane.client("alice", pem) as alice:
+        with capture_logs() as lines:
+            told = (await alice.post("/api/v1/namespaces/default/services", json={})).json()
+        read = await alice.get(SERVICES)
+    assert (told["code"], told["reason"]) == (401, "Unauthorized")
+    assert told["message"] == (
+        f"the client certificate of 'alice' ended at {ends:%Y-%m-%d %H:%M:%S} UTC: `outrig kubeconfig` makes another"
+    )
+    assert read.status_code == 401
+    (line,) = lines
+    assert (line["user"], line["certificate"], line["code"]) == ("alice", serial, 401)
+    assert (line["verb"], line["resource"]) == ("create", "services")
+
+
+async def test_a_certificate_that_has_not_begun_is_told_so(plane: Plane) -> None:
+    _, pem = plane.of_then("alice", timedelta(hours=2))
+    async with plane.client("alice", pem) as alice:
+        told = (await alice.get(SERVICES)).json()
+    assert told["code"] == 401
+    assert told["message"].startswith("the client certificate of 'alice' begins at ")
+    assert told["message"].endswith(" UTC: compare the clocks")
+
+
+async def test_an_ended_certificate_is_no_way_in_beside_a_token_nor_as_somebody_else(plane: Plane) -> None:
+    _, pem = plane.of_then("admin", timedelta(hours=-2))
+    async with plane.client("admin", pem) as admin:
+        for headers in ({"authorization": "Bearer x"}, {"impersonate-user": "joe"}):
+            assert (await admin.get(SERVICES, headers=headers)).status_code == 401
+        for path in (PATH, "/version", "/api", "/openapi/v3"):
+            assert (await admin.get(path)).status_code == 401
+
+
+async def test_a_certificate_that_is_revoked_and_has_ended_is_refused(plane: Plane) -> None:
+    serial, pem = plane.of_then("alice", timedelta(hours=-2))
+    async with plane.known("admin", ADMINS) as admin, plane.client("alice", pem) as alice:
+        assert (await admin.delete(f"{PATH}/{serial}")).status_code == 200
+        assert (await alice.get(SERVICES)).status_code == 401
+
+
+async def test_a_revoked_certificate_that_is_tried_again_is_told_with_its_user_and_serial(plane: Plane) -> None:
+    serial, pem = await plane.issued("alice", VIEWERS, "dev")
+    async with plane.known("admin", ADMINS) as admin, plane.client("alice", pem) as alice:
+        await admin.delete(f"{PATH}/{serial}")
+        with capture_logs() as lines:
+            await alice.delete("/api/v1/namespaces/default/services/cart")
+    (line,) = lines
+    assert (line["user"], line["certificate"], line["by"], line["code"]) == ("alice", serial, "certificate", 401)
+    assert line["groups"] == [VIEWERS, "dev", "system:authenticated"]
+
+
+async def test_who_signs_for_himself_is_turned_away_before_he_says_anything(plane: Plane) -> None:
+    foreign = await open_authorities(MemoryStore())
+    pair = foreign.issue_client("admin", group=ADMINS, lifetime=timedelta(hours=1))
+    async with plane.client("admin", pair.certificate.chain + pair.key) as admin:
+        with pytest.raises(ssl.SSLError, match="unknown ca"):
+            await admin.get(SERVICES)
+
+
 async def test_all_certificates_of_a_user_go_together_and_new_ones_come(plane: Plane) -> None:
     old = [await plane.issued("alice", VIEWERS) for _ in range(2)]
     _, spared = await plane.issued("bob", VIEWERS)
@@ -225,7 +295,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "user: 'a": {"user": "a\nb"},
     "groups:": {"groups": ["ok", "\u00e9"]},
     "validFor: '366d'": {"validFor": "366d"},
-    "validFor: '1s'": {"validFor": "1s"},
+    "validFor: '59s' must be a duration from 1m to 365d": {"validFor": "59s"},
     "validFor: 'soon'": {"validFor": "soon"},
     "csr: OUT106": {"csr": "-----BEGIN CERTIFICATE REQUEST-----"},
     "ca:": {"ca": True},

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
+from outrig import __version__
 from outrig.api.serving import serve
 from outrig.cli.main import assembled
 from outrig.dialects.kuma.insight import with_subscription, with_versions, without_subscription
@@ -367,7 +368,10 @@ async def test_what_cannot_be_inspected_is_refused_with_what_can(outrig: Command
 
 
 async def test_a_document_may_be_at_a_url(outrig: Command) -> None:
+    agents: list[str] = []
+
     async def page(request: Request) -> PlainTextResponse:
+        agents.append(request.headers["user-agent"])
         return PlainTextResponse(MESH, status_code=200 if request.url.path == "/mesh.yaml" else 404)
 
     async with serve(Starlette(routes=[Route("/{path}", page)]), host="127.0.0.1", port=0) as server:
@@ -377,6 +381,13 @@ async def test_a_document_may_be_at_a_url(outrig: Command) -> None:
     assert (absent.out, absent.code) == ("", 2)
     assert f"OUT905 {url}/other.yaml: cannot be read: " in absent.err
     assert "404" in absent.err
+    assert agents == [f"outrig/{__version__}"] * 2
+
+
+async def test_what_the_command_writes_is_managed_by_outrig(outrig: Command) -> None:
+    await outrig("apply", "-f", "-", text=SERVICE)
+    stored = yaml.safe_load((await outrig("get", "service", "ratings", "-o", "yaml")).out)
+    assert [one["manager"] for one in stored["metadata"]["managedFields"]] == ["outrig"]
 
 
 async def test_a_token_is_all_that_is_printed(outrig: Command) -> None:

@@ -38,12 +38,13 @@ class Body(Form):
         ({"kept": 1, "other": {"a": 1}}, {"other": {"a": 1}}, ["kept"]),
         ({"other": {"a": 0, "b": 2}, "kept": "a"}, {"other": {"b": 2}, "kept": "a"}, ["other.a"]),
         ({"items": [{"name": 1, "port": 1}, {"port": 2}]}, {"items": [{"port": 1}, {"port": 2}]}, ["items[0].name"]),
-        ({"items": [{"port": 0}, {"port": 2}], "kept": "a"}, {"kept": "a"}, ["items[0].port"]),
-        ({"items": [{}, 5], "kept": "a"}, {"kept": "a"}, ["items[0].port", "items[1]"]),
+        ({"items": [{"port": 0}, {"port": 2}]}, {"items": [{"port": 65535}, {"port": 2}]}, ["items[0].port"]),
+        ({"items": [{}, 5]}, {"items": [{"port": 65535}, {"port": 65535}]}, ["items[0].port", "items[1]"]),
+        ({"items": 5, "kept": "a"}, {"kept": "a"}, ["items"]),
         ({"itmes": [], "Kept": "b"}, {}, []),
     ],
 )
-def test_what_fits_is_left_without_what_does_not(body: Any, sound: Any, wrong: list[str]) -> None:
+def test_what_fits_is_left_and_what_has_to_be_there_is_stood_in_for(body: Any, sound: Any, wrong: list[str]) -> None:
     checked = check_body(body, Body)
     assert checked.sound == sound
     assert [cause.field for cause in checked.wrong] == wrong
@@ -115,3 +116,54 @@ def test_kubectl_is_told_wrong_types_and_what_the_kind_finds_at_once() -> None:
         "spec.egress[1].port.protocol",
         "spec.ingress[0].defaultEndpoint",
     ]
+
+
+def test_what_is_around_a_stand_in_is_judged_and_the_stand_in_is_not() -> None:
+    checked = check_body({"items": [{"port": 0, "name": "a"}, {"port": 2}]}, Body)
+    paths = ["items", "items[0]", "items[0].port", "items[0].port.x", "items[0].name", "items[1]"]
+    found = [Finding(code=INVALID, origin=HERE, path=path, problem="") for path in paths]
+    assert [one.path for one in checked.own(found)] == ["items", "items[0]", "items[0].name", "items[1]"]
+
+
+TOLD_BESIDE = [
+    (
+        "Service",
+        {"ports": [{"port": 80, "name": "a"}, {"port": 80, "name": "b"}, {"port": 0}], "selector": {"a": "b"}},
+        ["spec.ports[1].port", "spec.ports[2].port", "spec.ports[2].name"],
+    ),
+    (
+        "ServiceEntry",
+        {
+            "hosts": ["*"],
+            "ports": [
+                {"number": 0, "name": "a", "protocol": "HTTP"},
+                {"number": 80, "name": "a", "protocol": "FOO"},
+                {"number": 81, "name": 5, "protocol": "HTTP"},
+            ],
+            "endpoints": [{"address": "10.0.0.1", "ports": {"a": 8080, "b": 1}}],
+            "resolution": "STATIC",
+        },
+        [
+            "spec.hosts[0]",
+            "spec.ports[0].number",
+            "spec.ports[1].name",
+            "spec.ports[1].protocol",
+            "spec.ports[2].name",
+        ],
+    ),
+    (
+        "WorkloadGroup",
+        {"template": {"serviceAccount": "x"}, "probe": {"httpGet": {"port": 0}, "tcpSocket": {"port": 90}}},
+        ["spec.probe", "spec.probe.httpGet.port"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "spec", "fields"), TOLD_BESIDE)
+def test_what_is_wrong_beside_a_wrong_value_is_told_with_it(name: str, spec: Any, fields: list[str]) -> None:
+    kind = next(kind for kind in KINDS if kind.name == name)
+    target = Target(kind, kind.versions[0], "default", "cart", "")
+    document = {"apiVersion": target.api_version, "kind": name, "metadata": {"name": "cart"}, "spec": spec}
+    with pytest.raises(ApiError) as refused:
+        read_draft(document, target, Strictness.STRICT)
+    assert [cause["field"] for cause in refused.value.details["causes"]] == fields

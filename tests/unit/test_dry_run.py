@@ -56,12 +56,19 @@ async def rehearsed(api: Kuma, *writes: dict[str, str], token: str = "admin-toke
 
 
 async def test_each_write_sees_those_before_it_and_nothing_stays(api: Kuma) -> None:
-    outcomes = await rehearsed(api, SHOP, KV, KV, BANK, VM, READER, BANK)
-    assert [one["status"] for one in outcomes] == [201, 201, 200, 201, 201, 201, 200]
+    outcomes = await rehearsed(api, SHOP, KV, KV, BANK, VM, VM, READER, BANK)
+    assert [one["status"] for one in outcomes] == [201, 201, 200, 201, 201, 200, 201, 200]
     early = await rehearsed(api, KV, VM, SHOP)
     assert [one["status"] for one in early] == [400, 404, 201]
     assert early[0]["refusal"]["invalid_parameters"][0]["field"] == "mesh"
     assert "bank" in early[1]["refusal"]["message"]
+
+
+async def test_what_a_write_is_told_it_is_told_in_rehearsal(api: Kuma) -> None:
+    older = {**ENTRY, "apiVersion": "networking.istio.io/v1beta1"}
+    *_, outcome = await rehearsed(api, SHOP, BANK, write(f"{IN_BANK}/vm-1".replace("/v1/", "/v1beta1/"), older))
+    told = "networking.istio.io/v1beta1 WorkloadEntry is deprecated; use networking.istio.io/v1 WorkloadEntry"
+    assert (outcome["status"], outcome["warnings"]) == (201, [told])
 
 
 async def test_what_is_asked_is_asked_as_the_caller(api: Kuma) -> None:

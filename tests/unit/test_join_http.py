@@ -114,7 +114,7 @@ async def test_certificates_of_other_authorities_do_not_even_connect(
     key = ec.generate_private_key(ec.SECP256R1())
     workload = authorities.issue_workload(key.public_key(), ("spiffe://x/a",), by=await make_authority(MemoryStore()))
     async with client(authorities, workload.chain, key_pem(key), tmp_path) as agent:
-        with pytest.raises(httpx.HTTPError):
+        with pytest.raises(ssl.SSLError, match="unknown ca"):
             await agent.post(f"{url}/v1/challenge")
 
 

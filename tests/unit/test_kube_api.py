@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from outrig.api.access.gate import Gate
 from outrig.api.bodies import MAX_BYTES
@@ -18,6 +19,7 @@ from outrig.api.callers import ADMINS, Authenticator, signed_in
 from outrig.api.kube.app import kube_app
 from outrig.api.kube.catalog import Catalog
 from outrig.api.kube.foreign import foreign_to
+from outrig.api.kube.review_kinds import REVIEWS
 from outrig.api.serving import serve
 from outrig.dialects import core, istio, onboarding
 from outrig.resources import Key, Owner, Resource
@@ -167,7 +169,8 @@ async def test_all_problems_are_told_at_once(api: Api) -> None:
     document = service({"port": "80"}, {"port": 70000}, name="Bad_Name")
     told = await api.refused("POST", SERVICES, 422, json=document)
     fields = [cause["field"] for cause in told["details"]["causes"]]
-    assert fields == ["metadata.name", "spec.ports[0].port", "spec.ports[1].port"]
+    ports = ["spec.ports[0].port", "spec.ports[0].name", "spec.ports[1].port", "spec.ports[1].name"]
+    assert fields == ["metadata.name", *ports]
     assert "write it without quotes: 80" in told["message"]
 
 
@@ -200,7 +203,7 @@ async def test_a_dry_run_answers_as_the_real_thing_and_keeps_nothing(api: Api) -
         assert answer.status_code == 200
         assert await api.store.list(Query()) == kept
     await api.refused("POST", f"{GROUPS}?dryRun=All", 409, json=group())
-    await api.refused("POST", f"{GROUPS}?dryRun=Some", 400, json=group("other"))
+    await api.refused("POST", f"{GROUPS}?dryRun=Some", 422, json=group("other"))
 
 
 @pytest.mark.parametrize(
@@ -450,12 +453,30 @@ async def test_every_served_kind_has_an_openapi_schema_without_dangling_referenc
             assert reference.removeprefix("#/components/schemas/") in schemas
         for schema in schemas.values():
             described |= {(kind["group"], kind["kind"]) for kind in schema.get("x-kubernetes-group-version-kind", ())}
-    served, foreign = Catalog(KINDS), foreign_to(Catalog(KINDS))
-    assert described == {(kind.group, kind.name) for kind in served.kinds} | {
-        (kind.group, kind.name) for kind in foreign
-    }
-    v2 = await api.get("/openapi/v2")
-    assert (v2.status_code, v2.content) == (200, b"")
+    named = {(kind.group, kind.name) for kind in (*KINDS, *foreign_to(Catalog(KINDS)))}
+    reviews = {(kind.group, kind.name) for kind in REVIEWS}
+    assert described == named | {(group, f"{kind}List") for group, kind in named} | reviews
+
+
+async def test_openapi_is_sent_in_the_form_that_kubectl_asks_for_and_once(api: Api) -> None:
+    protobuf = {"accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"}
+    message = await api.get("/openapi/v2", headers=protobuf)
+    assert message.headers["content-type"] == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    assert message.content.startswith(b"\n\x032.0")
+    text = await api.get("/openapi/v2")
+    assert text.json()["swagger"] == "2.0"
+    assert (text.headers["vary"], message.headers["vary"]) == ("Accept", "Accept")
+    for path, answer, headers in (("/openapi/v2", message, protobuf), ("/openapi/v2", text, {})):
+        again = await api.get(path, headers={**headers, "if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    index = await api.get("/openapi/v3")
+    assert (await api.get("/openapi/v3", headers={"if-none-match": index.headers["etag"]})).status_code == 304
+    document = await api.get(index.json()["paths"]["api/v1"]["serverRelativeURL"])
+    assert "immutable" in document.headers["cache-control"]
+    assert "immutable" not in (await api.get("/openapi/v3/api/v1?hash=0")).headers.get("cache-control", "")
+    await api.refused("GET", "/openapi/v2", 406, headers={"accept": "text/html"})
+    await api.refused("GET", "/openapi/v1", 404)
+    await api.refused("GET", "/openapi/api/v1", 404)
 
 
 def _references(value: Any) -> list[str]:
@@ -481,6 +502,7 @@ async def test_a_list_of_what_there_is_none_of_is_empty_and_says_why(api: Api, a
     listed = answer.json()
     assert (answer.status_code, listed["kind"], listed.get("items", listed.get("rows"))) == (200, kind, [])
     assert "runs no containers" in answer.headers["warning"]
+    await api.refused("GET", "/api/v1/pods?limit=all", 400)
     await api.refused("GET", "/api/v1/pods?watch=true", 405)
     await api.refused("DELETE", "/api/v1/namespaces/default/pods", 405)
 
@@ -497,13 +519,15 @@ async def test_an_unexpected_error_is_a_status_with_a_reference() -> None:
             raise ZeroDivisionError
 
     authenticator = Authenticator(now=lambda: datetime.now(UTC), loopback_is_admin=True)
-    async with (
-        serve(kube_app(Broken(), KINDS, Gate(authenticator)), host="127.0.0.1", port=0) as serving,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{serving.port}", verify=NO_AUTHORITIES) as client,
-    ):
-        answer = await client.get(f"{GROUPS}/ratings")
+    with capture_logs() as logged:
+        async with (
+            serve(kube_app(Broken(), KINDS, Gate(authenticator)), host="127.0.0.1", port=0) as serving,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{serving.port}", verify=NO_AUTHORITIES) as client,
+        ):
+            answer = await client.get(f"{GROUPS}/ratings")
     assert answer.status_code == 500
-    assert "the server's log has it under" in answer.json()["message"]
+    (reference,) = (line["reference"] for line in logged if line["event"] == "request failed")
+    assert f"the server's log has it under {reference}" in answer.json()["message"]
     assert "ZeroDivision" not in answer.text
 
 
@@ -514,7 +538,7 @@ async def test_an_owner_outside_the_namespace_is_kept_as_cluster_scoped(api: Api
     stored = await api.store.get(Key("networking.istio.io", "WorkloadGroup", "", "default", "ratings"))
     assert stored is not None
     assert stored.owners == (
-        Owner(Key("", "Namespace", "", "", "default"), reference["uid"], "v1", controller=False, blocks=False),
+        Owner(Key("", "Namespace", "", "", "default"), reference["uid"], "v1", controller=None, blocks=None),
     )
 
 

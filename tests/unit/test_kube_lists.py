@@ -1,10 +1,16 @@
 """Lists in pages, and what the resourceVersion of a list may ask for."""
 
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
-from tests.unit.test_kube_api import GROUPS, Api, group, running
+from outrig.api.kube.list_options import list_options
+from outrig.api.kube.statuses import Subject
+from outrig.api.refusals import ApiError
+from outrig.resources import Key, Resource
+from outrig.store.memory import MemoryStore
+from tests.unit.test_kube_api import GROUPS, MERGE, Api, group, running
 
 
 @pytest.fixture
@@ -36,12 +42,27 @@ async def test_pages_are_of_one_state_whatever_happens_between_them(api: Api) ->
     assert last == {"resourceVersion": first["resourceVersion"]}
 
 
-async def test_a_token_of_another_process_goes_on_where_its_page_ended(api: Api) -> None:
+async def test_a_token_of_another_replica_goes_on_in_the_state_of_its_first_page(api: Api) -> None:
     _, first = await _page(api, limit="2")
     await api.delete(f"{GROUPS}/c")
     async with running(store=api.store) as other:
         names, rest = await _page(other, **{"continue": first["continue"]})
-    assert (names, rest["resourceVersion"]) == (["d", "e"], first["resourceVersion"])
+    assert (names, rest["resourceVersion"]) == (["c", "d", "e"], first["resourceVersion"])
+
+
+async def test_a_state_that_the_log_has_forgotten_has_expired() -> None:
+    store = MemoryStore(keep_changes=3)
+    async with store.transaction() as tx:
+        for name in "abc":
+            await tx.create(Resource(Key("", "Namespace", "", "", name)))
+    async with running(store=store) as api, running(store=store) as other:
+        first = (await api.get("/api/v1/namespaces?limit=2")).json()["metadata"]
+        async with store.transaction() as tx:
+            for name in "defg":
+                await tx.create(Resource(Key("", "Namespace", "", "", name)))
+        for query in ({"continue": first["continue"]}, {"resourceVersion": "3", "resourceVersionMatch": "Exact"}):
+            status = await other.refused("GET", "/api/v1/namespaces", 410, params=query)
+            assert status["reason"] == "Expired"
 
 
 async def test_selected_lists_are_divided_too_and_not_counted(api: Api) -> None:
@@ -66,19 +87,69 @@ async def test_a_token_of_another_history_has_expired(api: Api) -> None:
 @pytest.mark.parametrize(("query", "code"), [
     ("resourceVersion=0", 200), ("resourceVersion=1", 200),
     ("resourceVersion=1&resourceVersionMatch=NotOlderThan", 200),
-    ("resourceVersion=999999", 504), ("resourceVersion=1&resourceVersionMatch=Exact", 410),
-    ("resourceVersionMatch=Exact", 422), ("resourceVersion=0&resourceVersionMatch=Exact", 422),
-    ("resourceVersion=1&resourceVersionMatch=Sometimes", 422), ("sendInitialEvents=true", 422),
-    ("limit=-1", 400), ("limit=x", 400), ("resourceVersion=x", 400),
-    ("watch=true&resourceVersionMatch=NotOlderThan&resourceVersion=1", 422),
+    ("resourceVersion=999999", 504), ("resourceVersion=999999&resourceVersionMatch=Exact", 504),
+    ("watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=999999", 504),
     ("watch=true&sendInitialEvents=true", 422),
+    ("limit=-1", 400), ("limit=x", 400), ("resourceVersion=x", 400), ("resourceVersion=1&continue=x", 400),
 ])  # fmt: skip
 async def test_what_a_resource_version_asks_for_is_given_or_refused(api: Api, query: str, code: int) -> None:
     answer = await api.get(f"{GROUPS}?{query}")
     assert answer.status_code == code, answer.text
 
 
-async def test_the_state_of_this_moment_is_given_exactly(api: Api) -> None:
-    now = str(await api.store.revision())
-    names, metadata = await _page(api, resourceVersion=now, resourceVersionMatch="Exact")
-    assert (len(names), metadata["resourceVersion"]) == (5, now)
+MATCH = "resourceVersionMatch: "
+NEEDS_REVISION = f"{MATCH}Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+NEEDS_INITIAL = f"{MATCH}Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+NEEDS_MATCH = f"{MATCH}Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+NOT_CONTINUED = f"{MATCH}Forbidden: resourceVersionMatch is forbidden when continue is provided"
+
+
+@pytest.mark.parametrize(("query", "causes"), [
+    ("resourceVersionMatch=Exact", [NEEDS_REVISION]),
+    ("resourceVersionMatch=NotOlderThan&continue=x", [NEEDS_REVISION, NOT_CONTINUED]),
+    ("resourceVersion=1&resourceVersionMatch=No",
+     [f'{MATCH}Unsupported value: "No": supported values: "Exact", "NotOlderThan", ""']),
+    ("resourceVersion=0&resourceVersionMatch=Exact",
+     [f'{MATCH}Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"']),
+    ("sendInitialEvents=false", ["sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"]),
+    ("watch=1&sendInitialEvents=true", [NEEDS_MATCH]),
+    ("watch=1&sendInitialEvents=true&resourceVersionMatch=Exact",
+     [NEEDS_MATCH, f'{MATCH}Unsupported value: "Exact": supported values: "NotOlderThan"']),
+    ("watch=1&resourceVersionMatch=NotOlderThan&resourceVersion=1", [NEEDS_INITIAL]),
+    ("watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&continue=x", [NOT_CONTINUED]),
+])  # fmt: skip
+def test_parameters_that_contradict_each_other_are_refused_in_the_words_of_kubernetes(
+    query: str, causes: list[str]
+) -> None:
+    asked = dict(parse_qsl(query))
+    with pytest.raises(ApiError) as refusal:
+        list_options(asked, Subject("networking.istio.io", "workloadgroups"), watching="watch" in asked)
+    listed = ", ".join(causes) if len(causes) == 1 else f"[{', '.join(causes)}]"
+    assert refusal.value.http_code == 422
+    assert refusal.value.message == f'ListOptions.meta.k8s.io "" is invalid: {listed}'
+
+
+@pytest.mark.parametrize("path", [GROUPS, f"{GROUPS}/a"])
+async def test_a_state_to_come_is_refused_so_that_clients_ask_again(api: Api, path: str) -> None:
+    answer = await api.get(f"{path}?resourceVersion=999999")
+    status = answer.json()
+    assert (answer.status_code, answer.headers["retry-after"], status["details"]["retryAfterSeconds"]) == (504, "1", 1)
+    assert status["details"]["causes"] == [
+        {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    ]
+    assert status["message"].startswith("Timeout: Too large resource version: 999999, current: ")
+
+
+async def test_a_state_of_the_past_is_listed_as_it_was_whole_and_in_pages(api: Api) -> None:
+    then = str(await api.store.revision())
+    was = (await api.get(GROUPS)).json()["items"]
+    await api.delete(f"{GROUPS}/b")
+    await api.made(GROUPS, group("bb"))
+    await api.patch(f"{GROUPS}/d", json={"metadata": {"labels": {"app": "a"}}}, headers=MERGE)
+    listed = (await api.get(GROUPS, params={"resourceVersion": then, "resourceVersionMatch": "Exact"})).json()
+    assert (listed["items"], listed["metadata"]["resourceVersion"]) == (was, then)
+    names, first = await _page(api, resourceVersion=then, limit="3")
+    assert (names, first["resourceVersion"]) == (["a", "b", "c"], then)
+    assert (await _page(api, **{"continue": first["continue"]}))[0] == ["d", "e"]
+    selected, _ = await _page(api, resourceVersion=then, resourceVersionMatch="Exact", labelSelector="app=d")
+    assert selected == ["d"]

@@ -26,8 +26,8 @@ async def test_a_headless_service_says_so_in_its_status_until_it_is_mended(api: 
     path = f"{SERVICES}/ratings"
     labelled = (await api.patch(path, json={"metadata": {"labels": {"a": "b"}}}, headers=STRATEGIC)).json()
     assert messages(labelled) == [told]
-    mended = (await api.patch(path, json={"spec": {"clusterIP": None}}, headers=STRATEGIC)).json()
-    assert mended.get("status", {}) == {}
+    await api.delete(path)
+    assert (await api.made(SERVICES, service()))["status"] == {"loadBalancer": {}}
 
 
 async def test_an_ignored_peer_authentication_says_so_and_what_others_wrote_in_its_status_stays(api: Api) -> None:
@@ -41,7 +41,7 @@ async def test_an_ignored_peer_authentication_says_so_and_what_others_wrote_in_i
     path, other = f"{POLICIES}/a", {"status": {"conditions": [{"type": "Other", "status": "True"}]}}
     await api.patch(f"{path}/status", json=other, headers=MERGE)
     mended = (await api.patch(path, json={"spec": {"selector": None}}, headers=MERGE)).json()
-    assert mended["status"] == other["status"]
+    assert mended["status"] == {**other["status"], "observedGeneration": 2}
 
 
 async def test_writing_the_same_again_changes_nothing(api: Api) -> None:
@@ -59,3 +59,17 @@ async def test_the_messages_say_which_generation_they_are_about(api: Api) -> Non
     change = {"spec": {"publishNotReadyAddresses": True}}
     changed = (await api.patch(f"{SERVICES}/ratings", json=change, headers=STRATEGIC)).json()
     assert (changed["status"]["observedGeneration"], changed["metadata"]["generation"]) == (2, 2)
+
+
+async def test_the_observed_generation_follows_when_nothing_is_doubtful_any_more(api: Api) -> None:
+    doubtful = service()
+    doubtful["spec"]["publishNotReadyAddresses"] = True
+    assert (await api.made(SERVICES, doubtful))["status"]["observedGeneration"] == 1
+    for wanted, change in (
+        (2, {"spec": {"publishNotReadyAddresses": False}}),
+        (2, {"metadata": {"labels": {"a": "b"}}}),
+        (3, {"spec": {"selector": {"app": "other"}}}),
+    ):
+        changed = (await api.patch(f"{SERVICES}/ratings", json=change, headers=STRATEGIC)).json()
+        assert changed["metadata"]["generation"] == wanted
+        assert changed["status"] == {"loadBalancer": {}, "observedGeneration": wanted}

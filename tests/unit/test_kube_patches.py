@@ -171,6 +171,7 @@ def test_finalizers_are_a_set_and_can_be_taken_out() -> None:
         {"$what": 1},
         {"spec": {"$patch": "explode"}},
         {"spec": {"$retainKeys": 5}},
+        {"spec": {"$retainKeys": ["type"], "type": "x", "selector": {}}},
         {"spec": {"$setElementOrder/ports": 5}},
         _ports({"name": "no number"}),
         {"spec": {"ports": [5]}},

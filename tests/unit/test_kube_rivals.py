@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.unit.test_kube_api import Api, running
@@ -53,10 +54,16 @@ async def test_other_workloads_and_wider_levels_are_no_rivals(api: Api) -> None:
 async def test_a_change_is_told_as_well_as_a_creation(api: Api) -> None:
     await warnings(api, sidecar("first", app="ratings"))
     await warnings(api, sidecar("second", app="reviews"))
-    answer = await api.put(f"{GROUP}/second", json=sidecar("second", app="ratings"))
+    answer = await replaced(api, sidecar("second", app="ratings"))
     assert "OUT315" in answer.headers["warning"]
-    again = await api.put(f"{GROUP}/second", json=sidecar("second", app="reviews"))
+    again = await replaced(api, sidecar("second", app="reviews"))
     assert "warning" not in again.headers
+
+
+async def replaced(api: Api, document: dict[str, Any]) -> httpx.Response:
+    path = f"{GROUP}/{document['metadata']['name']}"
+    there = (await api.get(path)).json()["metadata"]
+    return await api.put(path, json={**document, "metadata": there})
 
 
 async def test_two_peer_authentications_of_a_namespace_are_rivals(api: Api) -> None:

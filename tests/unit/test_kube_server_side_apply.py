@@ -252,8 +252,8 @@ REFUSED = (
     (json.dumps(group()), "", 422,
      'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'),
     (json.dumps(group()), f"fieldManager={'x' * 129}", 422, "Too long: may not be more than 128 bytes"),
-    (json.dumps(group()), "fieldManager=%01", 422, "should only contain printable characters"),
-    (json.dumps(group()), "fieldManager=x&dryRun=Some", 400, "dryRun"),
+    (json.dumps(group()), "fieldManager=%01", 422, "invalid character U+0001 (at position 0)"),
+    (json.dumps(group()), "fieldManager=x&dryRun=Some", 422, "dryRun"),
 )  # fmt: skip
 
 

@@ -6,7 +6,8 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from websockets.asyncio.client import connect
 
 from outrig.api import serving as serving_module
 from outrig.api.serving import SILENT_SECONDS, STALLED_SECONDS, CannotServe, Limits, Serving, Tls, serve
-from outrig.ca.authorities import Authorities, KeyPair, open_authorities
+from outrig.ca.authorities import Authorities, KeyPair, open_authorities, utc_now
 from outrig.store.memory import MemoryStore
 
 
@@ -66,7 +67,8 @@ class Files:
 
 @pytest.fixture
 async def files(tmp_path: Path) -> Files:
-    return Files(tmp_path, await open_authorities(MemoryStore()))
+    yesterday = await open_authorities(MemoryStore(), clock=lambda: datetime.now(UTC) - timedelta(days=1))
+    return Files(tmp_path, replace(yesterday, clock=utc_now))
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
@@ -126,9 +128,56 @@ async def test_a_websocket_is_told_it_too(files: Files) -> None:
 async def test_a_certificate_of_a_foreign_authority_is_turned_away(files: Files) -> None:
     foreign = await open_authorities(MemoryStore())
     async with serve(whoami, host="127.0.0.1", port=0, tls=files.tls) as serving:
-        with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+        with pytest.raises(ssl.SSLError, match="unknown ca"):
             async with connected(serving, files.client(name="mallory", authorities=foreign)) as peer:
                 await peer.ask()
+
+
+@pytest.mark.parametrize("begun", [timedelta(hours=-2), timedelta(hours=2)])
+async def test_a_certificate_out_of_its_time_is_turned_away_unless_the_application_judges(
+    files: Files, begun: timedelta
+) -> None:
+    then = replace(files.authorities, clock=lambda: datetime.now(UTC) + begun)
+    context = files.client(name="alice", authorities=then)
+    async with serve(whoami, host="127.0.0.1", port=0, tls=files.tls) as serving:
+        with pytest.raises(ssl.SSLError, match=r"certificate expired|bad certificate"):
+            async with connected(serving, context) as peer:
+                await peer.ask()
+    judged = replace(files.tls, at_any_time=True)
+    async with serve(whoami, host="127.0.0.1", port=0, tls=judged) as serving, connected(serving, context) as peer:
+        assert "CN=alice" in str(await peer.ask())
+
+
+async def test_who_speaks_no_tls_is_cut_off_at_once(files: Files) -> None:
+    limits = Limits(handshake=3600)
+    async with serve(whoami, host="127.0.0.1", port=0, tls=files.tls, limits=limits) as serving:
+        reader, writer = await asyncio.open_connection("127.0.0.1", serving.port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert await rest(reader) == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(("more", "patience"), [(b"x" * 100, 3600), (b"", 0.2)])
+async def test_who_stays_after_a_refused_handshake_is_cut_off(files: Files, more: bytes, patience: float) -> None:
+    foreign = await open_authorities(MemoryStore())
+    context = files.client(name="mallory", authorities=foreign)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing)
+    limits = Limits(handshake=patience)
+    async with serve(whoami, host="127.0.0.1", port=0, tls=files.tls, limits=limits) as serving, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", serving.port)
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                writer.write(outgoing.read())
+                incoming.write(await reader.read(65536))
+        writer.write(outgoing.read())
+        assert await reader.read(65536), "the alert"
+        writer.write(more)
+        assert await rest(reader) == b""
+        writer.close()
 
 
 async def test_without_tls_the_scope_tells_of_none() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from outrig.admission.meshes import Meshes
 from outrig.ca.meshes import find_authority
@@ -381,7 +382,9 @@ async def test_an_unexpected_error_is_a_problem_with_a_reference(api: Kuma, monk
         raise RuntimeError("secret details")
 
     monkeypatch.setattr(api.store, "get", broken)
-    answer = await api.get(f"{PLANES}/kv-1")
+    with capture_logs() as logged:
+        answer = await api.get(f"{PLANES}/kv-1")
     assert (answer.status_code, answer.json()["title"]) == (500, "Internal Server Error")
     assert "secret details" not in answer.text
-    assert "the server's log has it under" in answer.json()["detail"]
+    (reference,) = (line["reference"] for line in logged if line["event"] == "request failed")
+    assert f"the server's log has it under {reference}" in answer.json()["detail"]

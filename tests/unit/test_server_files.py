@@ -76,6 +76,10 @@ def test_keys_are_for_their_owner_and_the_rest_can_be_read(data: DataDir, author
     assert mode(data.path) == mode(data.path / "tls") == 0o700
 
 
+def test_only_users_are_let_in_to_be_told_that_their_certificate_has_ended(data: DataDir) -> None:
+    assert (data.api_tls.at_any_time, data.agents_tls.at_any_time) == (True, False)
+
+
 def test_a_directory_that_cannot_be_made_or_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadDataDir, match="cannot be made"):

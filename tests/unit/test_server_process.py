@@ -128,9 +128,27 @@ async def test_a_second_start_keeps_the_credentials_of_the_first(tmp_path: Path)
         before = {name: (tmp_path / name).read_bytes() for name in kept}
         port = str(plane.ports["apiHttps"])
         assert (await plane.stop(signal.SIGINT))[0] == 0
-    async with running(tmp_path, "--set", f"api_https_port={port}") as plane, client(plane) as caller:
+    said = ("--set", f"api_https_port={port}", "--log-level", "debug")
+    async with running(tmp_path, *said) as plane, client(plane) as caller:
         assert {name: (tmp_path / name).read_bytes() for name in kept} == before
-        assert (await caller.get(plane.url("apiHttps", "/api/v1/namespaces"))).status_code == 200
+        assert (await caller.get(plane.url("apiHttps", "/api/v1/namespaces?limit=7"))).status_code == 200
+        document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a", "labels": {"secret": "hush"}}}
+        assert (await caller.post(plane.url("apiHttps", "/api/v1/namespaces"), json=document)).status_code == 201
+        wrong = {"authorization": "Bearer nearly"}
+        assert (await caller.get(plane.url("apiHttps", "/config"), headers=wrong)).status_code == 401
+        _, errors = await plane.stop()
+    every_answer_is_a_line_at_debug(errors, before["admin-token"].decode())
+
+
+def every_answer_is_a_line_at_debug(errors: str, token: str) -> None:
+    lines = [line.split(" event=")[1].strip('"') for line in errors.splitlines() if " event=" in line]
+    assert [line for line in lines if line.startswith("request ")] == [
+        "request user='admin' verb=list path='/api/v1/namespaces' code=200",
+        "request user='admin' verb=create path='/api/v1/namespaces' code=201",
+        "request user='' verb=get path='/config' code=401",
+    ]
+    for secret in (token.strip(), "nearly", "hush", "limit"):
+        assert secret not in errors
 
 
 def turned_away(port: int, context: ssl.SSLContext | None) -> bool:

@@ -1,8 +1,9 @@
 """The roles and bindings that every control plane has. They are part of the program: shown, and never changed.
 
-`view` reads, `edit` writes too, `admin` gives and takes roles in its namespace besides; `cluster-admin` may do
-everything. Secrets of Kuma, certificates of users and what is not of a kind are for `cluster-admin` alone, but for the
-pages about the meshes, which `view` reads. They grow with the kinds that are served.
+`view` reads, `edit` writes too, `admin` gives and takes roles in its namespace besides: they gather what is labelled
+for them, as in Kubernetes, so roles that somebody makes can add to them. `cluster-admin` may do everything. Secrets of
+Kuma, certificates of users and what is not of a kind are for `cluster-admin` alone, but for the pages about the meshes,
+which `view` reads. They grow with the kinds that are served.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ from outrig.resources import Key, Resource
 
 LABEL: Final = "kubernetes.io/bootstrapping"
 CLUSTER_ADMIN: Final = "cluster-admin"
+AGGREGATE_TO: Final = "rbac.authorization.k8s.io/aggregate-to-"
+_AGGREGATE: Final = "system:aggregate-to-"
 _READ: Final = ("get", "list", "watch")
 _WRITE: Final = ("create", "delete", "deletecollection", "patch", "update")
 _SECRET: Final = ("secrets", "global-secrets")
@@ -47,12 +50,11 @@ def _view() -> Rules:
 
 
 def _edit() -> Rules:
-    return [*_view(), *_rules(_WRITE, on=_plurals())]
+    return _rules(_WRITE, on=_plurals())
 
 
 def _admin() -> Rules:
-    giving = {rbac.GROUP: [rbac.ROLE_BINDING.plural, rbac.ROLE.plural]}
-    return [*_edit(), *_rules((*_READ, *_WRITE), on=giving)]
+    return _rules((*_READ, *_WRITE), on={rbac.GROUP: [rbac.ROLE_BINDING.plural, rbac.ROLE.plural]})
 
 
 def _everything() -> Rules:
@@ -73,13 +75,16 @@ def _asking() -> Rules:
 _ROLES: Final = MappingProxyType(
     {
         CLUSTER_ADMIN: _everything(),
-        "admin": _admin(),
-        "edit": _edit(),
-        "view": _view(),
+        f"{_AGGREGATE}admin": _admin(),
+        f"{_AGGREGATE}edit": _edit(),
+        f"{_AGGREGATE}view": _view(),
         "system:basic-user": _asking(),
-        "system:discovery": [{"verbs": ["get", "head"], "nonResourceURLs": list(_PUBLIC)}],
+        "system:discovery": [{"verbs": ["get"], "nonResourceURLs": list(_PUBLIC)}],
     }
 )
+_GATHERING: Final = ("admin", "edit", "view")
+"""Each gathers what is labelled for it; `admin` has so all of `edit`, and `edit` all of `view`."""
+
 _GROUPS: Final = MappingProxyType(
     {
         CLUSTER_ADMIN: (MASTERS, ADMINS, MESH_ADMINS),
@@ -90,10 +95,22 @@ _GROUPS: Final = MappingProxyType(
 )
 
 
-def _made(kind: str, name: str, body: dict[str, Any]) -> Resource:
+def _made(kind: str, name: str, body: dict[str, Any], *, gathered_by: str = "") -> Resource:
     key = Key(rbac.GROUP, kind, "", "", name)
     uid = str(uuid5(NAMESPACE_URL, f"outrig:{kind}/{name}"))
-    return Resource(key, body=body, labels={LABEL: "rbac-defaults"}, uid=uid, generation=1, revision=1)
+    labels = {LABEL: "rbac-defaults", **({AGGREGATE_TO + gathered_by: "true"} if gathered_by else {})}
+    return Resource(key, body=body, labels=labels, uid=uid, generation=1, revision=1)
+
+
+def _role(name: str, rules: Rules) -> Resource:
+    gathered_by = name.removeprefix(_AGGREGATE) if name.startswith(_AGGREGATE) else ""
+    return _made(rbac.CLUSTER_ROLE.name, name, {"rules": rules}, gathered_by=gathered_by)
+
+
+def _gathering(name: str, *, gathered_by: str) -> Resource:
+    selector = {"matchLabels": {AGGREGATE_TO + name: "true"}}
+    body = {"aggregationRule": {"clusterRoleSelectors": [selector]}}
+    return _made(rbac.CLUSTER_ROLE.name, name, body, gathered_by=gathered_by)
 
 
 def _binding(name: str, groups: Iterable[str]) -> Resource:
@@ -103,7 +120,9 @@ def _binding(name: str, groups: Iterable[str]) -> Resource:
 
 
 def _all() -> Iterable[Resource]:
-    yield from (_made(rbac.CLUSTER_ROLE.name, name, {"rules": rules}) for name, rules in _ROLES.items())
+    yield from (_role(name, rules) for name, rules in _ROLES.items())
+    for above, name in zip(("", *_GATHERING), _GATHERING, strict=False):
+        yield _gathering(name, gathered_by=above)
     yield from (_binding(name, groups) for name, groups in _GROUPS.items())
 
 

@@ -17,6 +17,10 @@ from outrig.api.callers import USER_TOKEN, Caller
 from outrig.resources import Key, Resource
 from outrig.store.protocol import Change, ChangeType, Query, Store, Transaction
 
+GROUP: Final = "access.outrig.dev"
+PLURAL: Final = "certificates"
+"""What roles call them."""
+
 KIND: Final = ("outrig.internal", "UserCertificate")
 SECRETS: Final = ("kuma.io", "GlobalSecret")
 OF_USER_TOKENS: Final = "user-token-"

@@ -18,8 +18,7 @@ from outrig.api.access.rules import Attributes
 from outrig.api.access.traffic import Traffic
 from outrig.api.access.wording import refused
 from outrig.api.accounts import account
-from outrig.api.callers import Authenticate, Caller
-from outrig.api.refusals import unauthorized
+from outrig.api.callers import Authenticate, Caller, CountsNoMore
 from outrig.dialects import rbac
 from outrig.store.protocol import Change, Query
 
@@ -64,11 +63,20 @@ class Gate:
 
     async def identify(self, scope: Scope) -> Caller:
         """Who is calling, or whom that caller acts as. Raises ApiError."""
-        caller = await self.authenticate(scope)
-        if self.certificates.is_revoked(caller.serial):
-            raise unauthorized(f"the client certificate {caller.serial} of {caller.name!r} is revoked")
+        try:
+            caller = await self._authenticated(scope)
+        except CountsNoMore as error:
+            account().facts.update(error.said)
+            raise
         account().caller = caller
         account().caller = caller = acting(caller, Headers(scope=scope), self.grants)
+        return caller
+
+    async def _authenticated(self, scope: Scope) -> Caller:
+        caller = await self.authenticate(scope)
+        if self.certificates.is_revoked(caller.serial):
+            why = f"the client certificate {caller.serial} of {caller.name!r} is revoked"
+            raise CountsNoMore(why, caller.as_json())
         return caller
 
     def allows(self, caller: Caller, asked: Attributes) -> Decision:

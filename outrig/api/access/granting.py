@@ -1,29 +1,30 @@
-"""Writing roles and bindings: nobody gives what he does not have, and a binding keeps its role.
+"""Writing roles and bindings: nobody gives what he does not have.
 
-In: the store, what all requests pass, the caller. Out: a store that refuses (403, 422) such writes, and whose
+In: the store, what all requests pass, the caller. Out: a store that refuses (403) such writes, and whose
 transactions end when what they wrote counts. Kubernetes' rules: the verb `escalate` on a role allows any rules in it,
-`bind` on a role allows binding it.
+`bind` on a role allows binding it. A role's labels may have others gather its rules, so they are judged as these are;
+a role that gathers may come to hold anything, so only who may do everything writes one.
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping
 """
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
-from outrig.api.access.builtin import BUILT_IN
+from outrig.api.access.builtin import BUILT_IN, CLUSTER_ADMIN
 from outrig.api.access.gate import Gate
 from outrig.api.access.grants import binding_in, rules_in
 from outrig.api.access.rules import Attributes, Rule, TooManyRulesError, quoted, uncovered
 from outrig.api.access.wording import forbidden
 from outrig.api.callers import Caller
-from outrig.api.kube.statuses import Subject, invalid, not_found
-from outrig.api.refusals import Cause
+from outrig.api.kube.statuses import Subject, not_found
 from outrig.dialects import rbac
+from outrig.dialects.rbac.aggregation import gathers, with_gathered
 from outrig.resources import Key, Resource
-from outrig.store.protocol import Store, Transaction
+from outrig.store.protocol import Query, Store, Transaction
 
 _PLURALS: Final = {kind.name: kind.plural for kind in rbac.KINDS}
+_EVERYTHING: Final = Key(rbac.GROUP, rbac.CLUSTER_ROLE.name, "", "", CLUSTER_ADMIN)
 _BINDINGS: Final = (rbac.ROLE_BINDING.name, rbac.CLUSTER_ROLE_BINDING.name)
 
 
@@ -56,14 +57,13 @@ class _Checked:
         return getattr(self._tx, name)
 
     async def create(self, resource: Resource) -> Resource:
-        await self._check(resource)
+        await self._check(resource, None)
         return self._made(await self._tx.create(resource))
 
     async def update(self, resource: Resource) -> Resource:
         before = await self._tx.get(resource.key)
-        if before is not None and before.body != resource.body:
-            _check_same_role(before, resource)
-            await self._check(resource)
+        if before is not None and (before.body, before.labels) != (resource.body, resource.labels):
+            await self._check(resource, before)
         return self._made(await self._tx.update(resource))
 
     async def delete(self, key: Key, *, uid: str = "", revision: int = 0) -> Resource:
@@ -73,11 +73,20 @@ class _Checked:
         self.revision = max(self.revision, resource.revision)
         return resource
 
-    async def _check(self, resource: Resource) -> None:
+    async def _check(self, resource: Resource, before: Resource | None) -> None:
         if resource.key.kind in _BINDINGS:
-            await self._check_binding(resource)
+            if before is None or before.body != resource.body:
+                await self._check_binding(resource)
         elif not self._may("escalate", resource.key, resource.key.namespace):
             self._check_held(rules_in(resource), resource.key)
+            if gathers(resource) or (before and gathers(before)):
+                self._check_gathering(resource.key)
+
+    def _check_gathering(self, key: Key) -> None:
+        held = (granted.rule for granted in self._gate.grants.held_by(self._caller, key.namespace))
+        if uncovered(held, rules_in(BUILT_IN[_EVERYTHING])):
+            asked = Attributes("create", rbac.GROUP, _PLURALS[key.kind], name=key.name)
+            raise forbidden(asked, "must have cluster-admin privileges to use the aggregationRule")
 
     async def _check_binding(self, resource: Resource) -> None:
         role, namespace = binding_in(resource).role, resource.key.namespace
@@ -86,7 +95,13 @@ class _Checked:
         found = BUILT_IN.get(role) or await self._tx.get(role)
         if found is None:
             raise not_found(Subject(rbac.GROUP, _PLURALS[role.kind], role.kind, role.name))
-        self._check_held(rules_in(found), resource.key)
+        whole = with_gathered(found, await self._cluster_roles()) if gathers(found) else found
+        self._check_held(rules_in(whole), resource.key)
+
+    async def _cluster_roles(self) -> list[Resource]:
+        kind = (rbac.GROUP, rbac.CLUSTER_ROLE.name)
+        built_in = [role for role in BUILT_IN.values() if role.key.kind == rbac.CLUSTER_ROLE.name]
+        return [*built_in, *await self._tx.list(Query(kinds=(kind,)))]
 
     def _check_held(self, wanted: tuple[Rule, ...], key: Key) -> None:
         held = (granted.rule for granted in self._gate.grants.held_by(self._caller, key.namespace))
@@ -103,10 +118,3 @@ class _Checked:
     def _may(self, verb: str, role: Key, namespace: str) -> bool:
         asked = Attributes(verb, rbac.GROUP, _PLURALS[role.kind], namespace=namespace, name=role.name)
         return self._gate.allows(self._caller, asked).allowed
-
-
-def _check_same_role(before: Resource, now: Resource) -> None:
-    if before.body.get("roleRef") != now.body.get("roleRef"):
-        shown = json.dumps(now.body.get("roleRef"), separators=(",", ":"))
-        subject = Subject(rbac.GROUP, _PLURALS[now.key.kind], now.key.kind, now.key.name)
-        raise invalid(subject, [Cause("roleRef", f"Invalid value: {shown}: cannot change roleRef")])

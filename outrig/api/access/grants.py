@@ -1,8 +1,8 @@
 """Who has which rules: roles and bindings, by subject, as the store's changes tell them.
 
 In: changes of roles and bindings; who is asking. Out: the rules that somebody has, each with what gave it; a
-`Decision`. The built-in ones are always there. What a binding names and is not there gives nothing; nor does a resource
-that cannot be read.
+`Decision`. The built-in ones are always there, and roles that gather the rules of others have those of now. What a
+binding names and is not there gives nothing; nor does a resource that cannot be read.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,6 +16,7 @@ from outrig.api.access.builtin import BUILT_IN
 from outrig.api.access.rules import Attributes, Rule
 from outrig.api.callers import Caller
 from outrig.dialects import rbac
+from outrig.dialects.rbac.aggregation import gathers, sources
 from outrig.dialects.rbac.binding import BindingBody, Subject
 from outrig.dialects.rbac.cluster_role import ClusterRoleBody
 from outrig.dialects.rbac.policy_rule import PolicyRule
@@ -74,20 +75,25 @@ class Grants:
 
     def __init__(self) -> None:
         self._roles: dict[Key, tuple[Rule, ...]] = {}
+        self._cluster_roles: dict[Key, Resource] = {}
         self._bindings: dict[Key, Binding] = {}
         self._of: dict[Who, dict[Key, Subject]] = {}
         for resource in BUILT_IN.values():
             self._put(resource)
+        self._gather()
 
     def heard(self, changes: Iterable[Change]) -> None:
         """These changes happened; they count from now on."""
-        for change in changes:
+        ours = [change for change in changes if change.resource.key.group == rbac.GROUP]
+        for change in ours:
             key = change.resource.key
-            if key in BUILT_IN or key.group != rbac.GROUP:
+            if key in BUILT_IN:
                 continue
             self._drop(key)
             if change.type is not ChangeType.DELETED:
                 self._put(change.resource)
+        if ours:
+            self._gather()
 
     def held_by(self, caller: Caller, namespace: str) -> Iterator[Granted]:
         """The rules that somebody has in a namespace; in none: those that count everywhere."""
@@ -108,10 +114,18 @@ class Grants:
         try:
             if key.kind in _ROLES:
                 self._roles[key] = rules_in(resource)
+                if not key.namespace:
+                    self._cluster_roles[key] = resource
             else:
                 self._bind(binding_in(resource))
         except ValidationError:  # written under rules of another time
             _log.warning("a role or binding cannot be read, and gives nothing", resource=str(key))
+
+    def _gather(self) -> None:
+        roles = self._cluster_roles.values()
+        for role in filter(gathers, roles):
+            found = (rule for source in sources(role, roles) for rule in self._roles[source.key])
+            self._roles[role.key] = tuple(dict.fromkeys(found))
 
     def _bind(self, binding: Binding) -> None:
         self._bindings[binding.key] = binding
@@ -120,6 +134,7 @@ class Grants:
 
     def _drop(self, key: Key) -> None:
         self._roles.pop(key, None)
+        self._cluster_roles.pop(key, None)
         binding = self._bindings.pop(key, None)
         for who, _ in binding.subjects if binding else ():
             bound = self._of.get(who, {})
@@ -138,12 +153,13 @@ def binding_in(resource: Resource) -> Binding:
     body, namespace = parse(BindingBody, resource), resource.key.namespace
     where = namespace if body.role_ref.kind == rbac.ROLE.name else ""
     role = Key(rbac.GROUP, body.role_ref.kind, "", where, body.role_ref.name)
-    return Binding(resource.key, role, tuple((_who(subject), subject) for subject in body.subjects))
+    return Binding(resource.key, role, tuple((_who(subject, namespace), subject) for subject in body.subjects))
 
 
-def _who(subject: Subject) -> Who:
+def _who(subject: Subject, namespace: str) -> Who:
+    """Whom a subject of a binding in that namespace means."""
     if subject.kind == "ServiceAccount":
-        return Who("User", f"{ACCOUNT}:{subject.namespace}:{subject.name}")
+        return Who("User", f"{ACCOUNT}:{subject.namespace or namespace}:{subject.name}")
     return Who(subject.kind, subject.name)
 
 

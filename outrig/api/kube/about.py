@@ -10,11 +10,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from outrig import __version__
+from outrig.api.edge import READS
 from outrig.api.kube import discovery
 from outrig.api.kube.answers import answer
 from outrig.api.kube.catalog import Catalog
 from outrig.api.kube.forms import asks_aggregated
 from outrig.api.kube.openapi import Specification, specify
+from outrig.api.kube.renditions import Rendition, respond_with
 from outrig.api.kube.statuses import Subject, method_not_allowed, unknown_path
 from outrig.store.protocol import Store
 
@@ -34,22 +36,20 @@ VERSION = {
     "platform": "outrig",
 }
 
-# kubectl 1.27 and 1.28 want this document and want it in protobuf; an empty message is a valid one.
-OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-
 
 class About:
     """Serves what does not change while the server runs."""
 
     def __init__(self, catalog: Catalog, store: Store) -> None:
         self._catalog, self._store = catalog, store
-        self._types = discovery.entries(catalog)
+        self._described = discovery.entries(catalog)
+        self._types = (*self._described, *discovery.entries_elsewhere())
         self._openapi: asyncio.Future[Specification] | None = None
 
     async def _specification(self) -> Specification:
         """Made when it is first asked for, beside the event loop: schemas take a while, and agents never read them."""
         if self._openapi is None:
-            self._openapi = asyncio.ensure_future(asyncio.to_thread(specify, self._catalog, self._types))
+            self._openapi = asyncio.ensure_future(asyncio.to_thread(specify, self._catalog, self._described))
         return await asyncio.shield(self._openapi)
 
     async def respond(self, request: Request) -> Response | None:
@@ -63,25 +63,20 @@ class About:
             case ["version"]:
                 response = answer(VERSION)
             case ["openapi", *rest]:
-                response = await self._openapi_document("/".join(rest))
+                response = respond_with(request, await self._openapi_document("/".join(rest)))
             case ["api", *rest] | ["apis", *rest] if len(rest) <= DEPTH[parts[0]]:
                 response = self._discovery(parts[0], rest, asks_aggregated(request.headers.get("accept", "")))
             case _:
                 return None
-        if response and request.method not in ("GET", "HEAD"):
-            raise method_not_allowed(Subject("", parts[0]))
+        if response and request.method not in READS:
+            raise method_not_allowed(Subject("", parts[0]), READS)
         return response
 
-    async def _openapi_document(self, path: str) -> Response:
-        if path == "v2":
-            return Response(b"", media_type=OPENAPI_V2)
-        specification = await self._specification()
-        if path == "v3":
-            return answer(specification.index)
-        text = specification.documents.get(path.removeprefix("v3/"))
-        if text is None:
+    async def _openapi_document(self, path: str) -> tuple[Rendition, ...]:
+        forms = (await self._specification()).get(path)
+        if forms is None:
             raise unknown_path()
-        return Response(text, media_type="application/json")
+        return forms
 
     def _discovery(self, prefix: str, rest: list[str], version: str) -> Response:
         core = prefix == "api"

@@ -78,6 +78,29 @@ class Target:
         """What a store is asked for the collection that it is in."""
         return Query(kinds=((self.kind.group, self.kind.name),), namespace=self.namespace or None)
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What may be sent there. A collection is changed only in a namespace, and never are all namespaces deleted at
+        once, as in Kubernetes.
+        """
+        reads, writes = ("GET", "HEAD"), ("PUT", "PATCH") if self.name else ("POST",)
+        if self.kind.namespaced and not self.namespace:
+            return reads
+        is_namespaces = (self.kind.group, self.kind.name) == NAMESPACE and not self.name
+        kept = self.subresource or is_namespaces
+        return (*reads, *(() if self.kind.system else writes), *(() if kept else ("DELETE",)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever asks for this version is told, in Kubernetes' words.
+
+        Source: defaultDeprecationWarning of k8s.io/apiextensions-apiserver.
+        """
+        if self.version not in self.kind.deprecated:
+            return ()
+        preferred = api_version(self.kind.group, self.kind.versions[0])
+        return (f"{self.api_version} {self.kind.name} is deprecated; use {preferred} {self.kind.name}",)
+
     def at(self, name: str) -> "Target":
         """The object of that name in the same place."""
         return Target(self.kind, self.version, self.namespace, name, self.subresource)

@@ -7,6 +7,7 @@ object owns goes in the same transaction, unless it is to be orphaned; what has 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from outrig.api.kube.catalog import NAMESPACE, Target
 from outrig.api.kube.options import DeleteOptions, Propagation
@@ -15,10 +16,16 @@ from outrig.api.kube.statuses import conflict, forbidden, not_found
 from outrig.api.refusals import ApiError
 from outrig.api.writing import Written, run
 from outrig.resources import Resource
-from outrig.store.cascade import orphan_dependents, take_away
+from outrig.store.cascade import BACKGROUND, FOREGROUND, ORPHAN, take_away
 from outrig.store.protocol import Listing, Store, Transaction
 
 PROTECTED_NAMESPACE = "default"
+POLICIES: Final = {
+    Propagation.ORPHAN: ORPHAN,
+    Propagation.BACKGROUND: BACKGROUND,
+    Propagation.FOREGROUND: FOREGROUND,
+    None: None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,9 @@ async def delete_one(store: Store, target: Target, deletion: Deletion) -> Resour
         current = await tx.get(target.key)
         if current is None:
             raise not_found(target.subject)
-        return Written(await _delete(tx, current, target, deletion))
+        last = await _delete(tx, current, target, deletion)
+        told = replace(last, revision=current.revision) if deletion.options.dry_run else last
+        return Written(told, before=current.revision)
 
     return (await run(store, work, dry_run=deletion.options.dry_run)).resource
 
@@ -52,7 +61,7 @@ async def delete_many(
     found = await store.list(target.query)
     selected = [resource for resource in found.items if selection(resource)][: limit or None]
     for resource in selected:
-        _check(resource, target, deletion.options)
+        _check(resource, target.at(resource.key.name), deletion.options)
     gone: list[Resource] = []
     for resource in selected:
         here = replace(target, namespace=resource.key.namespace, name=resource.key.name)
@@ -66,10 +75,7 @@ async def delete_many(
 
 async def _delete(tx: Transaction, current: Resource, target: Target, deletion: Deletion) -> Resource:
     _check(current, target, deletion.options)
-    policy = deletion.options.propagation
-    if policy is Propagation.ORPHAN:
-        await orphan_dependents(tx, current)
-    return await take_away(tx, current, now=deletion.now(), foreground=policy is Propagation.FOREGROUND)
+    return await take_away(tx, current, now=deletion.now(), policy=POLICIES[deletion.options.propagation])
 
 
 def _check(current: Resource, target: Target, options: DeleteOptions) -> None:

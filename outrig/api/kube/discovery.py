@@ -5,11 +5,12 @@ In: the catalog. Out: the documents of /api and /apis, plain and aggregated. The
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from outrig.api.kube.catalog import NAMESPACE, Catalog, api_version
-from outrig.api.kube.foreign import foreign_to
+from outrig.api.kube.foreign import ELSEWHERE, ForeignKind, foreign_to
+from outrig.api.kube.review_kinds import REVIEWS
 from outrig.dialects.kind import Kind
 
 READ_VERBS = ("get", "list", "watch")
@@ -32,26 +33,38 @@ class Entry:
     namespaced: bool
     verbs: tuple[str, ...]
     status_verbs: tuple[str, ...]
+    deprecated: tuple[str, ...] = ()
+
+    @property
+    def is_only_asked(self) -> bool:
+        """Whether it is a review: answered, and never kept, so there is nothing to list."""
+        return self.verbs == ("create",)
 
 
 def entries(catalog: Catalog) -> tuple[Entry, ...]:
-    """All types: those served, then the foreign ones, without verbs."""
-    foreign = [
-        Entry(
-            kind.group,
-            kind.versions,
-            kind.name,
-            kind.plural,
-            kind.name.lower(),
-            kind.short_names,
-            (),
-            kind.namespaced,
-            (),
-            (),
-        )
-        for kind in foreign_to(catalog)
-    ]
-    return (*map(_entry, catalog.kinds), *foreign)
+    """All types that OpenAPI describes: those served, the reviews, then the foreign ones, without verbs."""
+    reviews = (replace(_entry(kind), verbs=("create",)) for kind in REVIEWS)
+    return (*map(_entry, catalog.kinds), *reviews, *map(_foreign_entry, foreign_to(catalog)))
+
+
+def entries_elsewhere() -> tuple[Entry, ...]:
+    """Types that are named for the rights to them alone."""
+    return tuple(map(_foreign_entry, ELSEWHERE))
+
+
+def _foreign_entry(kind: ForeignKind) -> Entry:
+    return Entry(
+        group=kind.group,
+        versions=kind.versions,
+        kind=kind.name,
+        plural=kind.plural,
+        singular=kind.name.lower(),
+        short_names=kind.short_names,
+        categories=(),
+        namespaced=kind.namespaced,
+        verbs=(),
+        status_verbs=(),
+    )
 
 
 def _entry(kind: Kind) -> Entry:
@@ -69,6 +82,7 @@ def _entry(kind: Kind) -> Entry:
         namespaced=kind.namespaced,
         verbs=tuple(sorted(verbs)),
         status_verbs=status if kind.has_status else (),
+        deprecated=kind.deprecated,
     )
 
 

@@ -3,17 +3,18 @@
 Out: the JSON document of a resource in one version. What comes in is taken apart by `validation`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from outrig.api.kube.catalog import NAMESPACE, api_version, group_of
+from outrig.api.kube.catalog import NAMESPACE, api_version
 from outrig.api.kube.managed import entries
-from outrig.api.kube.metadata import OwnerReference
 from outrig.dialects.kind import Kind
+from outrig.dialects.rbac import GROUP as RBAC
 from outrig.resources import Key, Owner, Resource
 
 Document = dict[str, Any]
+UNCOUNTED = frozenset({NAMESPACE, ("", "ServiceAccount"), ("", "Event")})
 ENVELOPE = frozenset({"apiVersion", "kind", "metadata", "status"})
 
 
@@ -34,10 +35,11 @@ def metadata(resource: Resource) -> Document:
     """The `metadata` of a resource; empty parts are left out."""
     written = {
         "name": resource.key.name,
+        "generateName": resource.generate_name,
         "namespace": resource.key.namespace,
         "uid": resource.uid,
         "resourceVersion": str(resource.revision) if resource.revision else "",
-        "generation": resource.generation,
+        "generation": 0 if _is_uncounted(resource.key) else resource.generation,
         "creationTimestamp": timestamp(resource.created),
         "deletionTimestamp": timestamp(resource.deleting),
         "labels": dict(resource.labels),
@@ -51,6 +53,13 @@ def metadata(resource: Resource) -> Document:
     return {field: value for field, value in written.items() if value} | marked
 
 
+def _is_uncounted(key: Key) -> bool:
+    """Whether it is of a kind whose objects have no generation in Kubernetes. (Services have one here, to say which
+    their status is about.)
+    """
+    return key.group == RBAC or (key.group, key.kind) in UNCOUNTED
+
+
 def partial(resource: Resource) -> Document:
     """The resource without its content (meta/v1 PartialObjectMetadata)."""
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata(resource)}
@@ -61,14 +70,6 @@ def timestamp(moment: datetime | None) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
 
 
-def owner(reference: OwnerReference, namespace: str, is_namespaced: Callable[[str, str], bool]) -> Owner:
-    """An owner named in a document of that namespace. An owner is in the same namespace, or in none."""
-    group = group_of(reference.api_version)
-    where = namespace if is_namespaced(group, reference.kind) else ""
-    key = Key(group, reference.kind, "", where, reference.name)
-    return Owner(key, reference.uid, reference.api_version, reference.controller, reference.blocks)
-
-
 def body_of(written: Mapping[str, Any]) -> Document:
     """The part of a document that belongs to its kind."""
     return {field: value for field, value in written.items() if field not in ENVELOPE}
@@ -77,4 +78,4 @@ def body_of(written: Mapping[str, Any]) -> Document:
 def _reference(owner: Owner) -> Document:
     written = {"apiVersion": owner.api_version, "kind": owner.key.kind, "name": owner.key.name, "uid": owner.uid}
     said = {"controller": owner.controller, "blockOwnerDeletion": owner.blocks}
-    return {**written, **{field: True for field, value in said.items() if value}}
+    return {**written, **{field: value for field, value in said.items() if value is not None}}

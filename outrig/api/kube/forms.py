@@ -29,7 +29,7 @@ class Form:
 
 def negotiate(accept: str, include: str = "") -> Form:
     """The first form in an Accept header that we write. Raises ApiError (406)."""
-    for media, options in _ranges(accept or "*/*"):
+    for media, options in media_ranges(accept or "*/*"):
         if form := _form(media, options, include or "Metadata"):
             return form
     raise ApiError("NotAcceptable", "only the following media types are accepted: application/json, application/yaml")
@@ -37,7 +37,7 @@ def negotiate(accept: str, include: str = "") -> Form:
 
 def asks_aggregated(accept: str) -> str:
     """The version of apidiscovery.k8s.io that a client takes; empty for none."""
-    for _, options in _ranges(accept):
+    for _, options in media_ranges(accept):
         named = (options.get("g"), options.get("as"))
         if named == ("apidiscovery.k8s.io", "APIGroupDiscoveryList") and options.get("v") in ("v2", "v2beta1"):
             return options["v"]
@@ -76,7 +76,8 @@ def _table(found: Page, target: Target, form: TableForm, now: datetime) -> dict[
     return table(found, kind=target.kind, version=target.version, form=form, now=now)
 
 
-def _ranges(accept: str) -> Iterator[tuple[str, dict[str, str]]]:
+def media_ranges(accept: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """What an Accept header takes, in its order: types in lower case, and their parameters."""
     for part in accept.split(","):
         media, *parameters = (word.strip() for word in part.split(";"))
         options = dict(parameter.split("=", 1) for parameter in parameters if "=" in parameter)

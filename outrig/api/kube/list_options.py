@@ -21,53 +21,65 @@ class Match(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """`limit` 0: all. `revision` None: whatever there is now; a watch with `initial` begins with that."""
+    """`limit` 0: all. `revision` None: whatever there is now; a watch with `initial` begins with what there is."""
 
     limit: int = 0
     token: str = ""
     revision: int | None = None
     match: Match = Match.NOT_OLDER
-    initial: bool | None = None
+    initial: bool = False
     seconds: int = 0
     bookmarks: bool = False
 
 
 def list_options(query: Mapping[str, str], subject: Subject, *, watching: bool) -> ListOptions:
     """From the query of a list or watch. Raises ApiError: 400, or 422 with every contradiction."""
-    match = query.get("resourceVersionMatch", "")
-    if causes := tuple(_contradictions(query, match, watching=watching)):
+    match, token = query.get("resourceVersionMatch", ""), query.get("continue", "")
+    if causes := tuple((_of_watch if watching else _of_list)(query, match)):
         raise invalid(Subject("meta.k8s.io", subject.plural, "ListOptions"), causes)
-    revision, token = number(query, "resourceVersion"), query.get("continue", "")
+    revision, limit = number(query, "resourceVersion"), number(query, "limit")
     if token and revision:
         raise bad_request("specifying resource version is not allowed when using continue")
-    told = query.get("sendInitialEvents")
     return ListOptions(
-        limit=number(query, "limit"),
+        limit=limit,
         token=token,
         revision=revision or None,
-        match=Match(match or Match.NOT_OLDER),
-        initial=told == "true" if told else None,
+        # A list that is to come in pieces from a revision means that one, if it does not say otherwise.
+        match=Match(match or (Match.EXACT if limit and revision else Match.NOT_OLDER)),
+        initial=flag(query, "sendInitialEvents") if "sendInitialEvents" in query else not revision,
         seconds=number(query, "timeoutSeconds"),
-        bookmarks=query.get("allowWatchBookmarks") == "true",
+        bookmarks=flag(query, "allowWatchBookmarks"),
     )
 
 
-def _contradictions(query: Mapping[str, str], match: str, *, watching: bool) -> Iterator[Cause]:
-    initial, field = query.get("sendInitialEvents"), "resourceVersionMatch"
-    if match and match not in set(Match):
-        yield Cause(
-            field, f'Unsupported value: "{match}": supported values: {", ".join(Match)}', "FieldValueNotSupported"
-        )
-    elif match and watching and not initial:
-        yield _forbidden(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-    elif match and not watching and not query.get("resourceVersion"):
+def _of_list(query: Mapping[str, str], match: str) -> Iterator[Cause]:
+    field = "resourceVersionMatch"
+    if match and not query.get("resourceVersion"):
         yield _forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")
-    elif match == Match.EXACT and query.get("resourceVersion") == "0":
-        yield _forbidden(field, "resourceVersionMatch Exact is forbidden for resourceVersion 0")
-    if initial and not watching:
+    if match and query.get("continue"):
+        yield _forbidden(field, "resourceVersionMatch is forbidden when continue is provided")
+    if match not in ("", *Match):
+        yield _unsupported(field, match, '"Exact", "NotOlderThan", ""')
+    if match == Match.EXACT and query.get("resourceVersion") == "0":
+        yield _forbidden(field, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+    if "sendInitialEvents" in query:
         yield _forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
-    elif initial and match != Match.NOT_OLDER:
+
+
+def _of_watch(query: Mapping[str, str], match: str) -> Iterator[Cause]:
+    field, initial = "resourceVersionMatch", "sendInitialEvents" in query
+    if initial and match != Match.NOT_OLDER:
         yield _forbidden(field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+    if match and not initial:
+        yield _forbidden(field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+    if match and match != Match.NOT_OLDER:
+        yield _unsupported(field, match, '"NotOlderThan"')
+    if match and query.get("continue"):
+        yield _forbidden(field, "resourceVersionMatch is forbidden when continue is provided")
+
+
+def _unsupported(field: str, value: str, known: str) -> Cause:
+    return Cause(field, f'Unsupported value: "{value}": supported values: {known}', "FieldValueNotSupported")
 
 
 def _forbidden(field: str, why: str) -> Cause:
@@ -80,3 +92,8 @@ def number(query: Mapping[str, str], name: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise bad_request(f"{name}: {text!r} is not one: it must be a number of at most 18 digits")
     return int(text)
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Yes or no of a query, as apimachinery reads it: whatever is there and does not say no."""
+    return query.get(name, "0").lower() not in ("0", "false")

@@ -14,6 +14,8 @@ from outrig.api.kube.ownership.paths import paths_of, tree_of
 from outrig.resources import Manager
 
 FIELDS_TYPE: Final = "FieldsV1"
+MOST_SENT: Final = 256 * 1024
+"""Characters of entries that are believed: they hold JSON within texts, which takes long to read."""
 
 
 def entries(managers: Sequence[Manager]) -> list[dict[str, Any]]:
@@ -25,6 +27,8 @@ def read_entries(value: Any) -> tuple[Manager, ...] | None:
     """The managers that a document names; none if it clears them (`[{}]`), None where it does not say."""
     if value == [{}]:
         return ()
+    if len(json.dumps(value)) > MOST_SENT:
+        return None
     try:
         claims = dict(_read(entry) for entry in value)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):

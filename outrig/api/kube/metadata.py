@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from outrig.api.fields import SUBDOMAIN, invalid_value, key_problem, labels, text_map, typed
+from outrig.api.kube.finalizers import finalizers
 from outrig.api.refusals import Cause
 
 KNOWN = frozenset(
@@ -36,8 +37,8 @@ class OwnerReference:
     kind: str
     name: str
     uid: str
-    controller: bool
-    blocks: bool
+    controller: bool | None
+    blocks: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,14 @@ class Metadata:
         return self.generate_name[:58] + "".join(secrets.choice(SUFFIX_ALPHABET) for _ in range(5))
 
 
-def parse_metadata(value: Any) -> tuple[Metadata, tuple[str, ...], tuple[Cause, ...]]:
-    """The metadata, its unknown fields (as paths), and what is wrong with it; wrong parts are left empty."""
+def parse_metadata(value: Any, *, standard: bool = False) -> tuple[Metadata, tuple[str, ...], tuple[Cause, ...]]:
+    """The metadata, its unknown fields (as paths), and what is wrong with it; wrong parts are left empty.
+
+    `standard`: of a kind of Kubernetes' own, whose finalizers are named more strictly.
+    """
     causes: list[Cause] = []
     found = typed(value or {}, dict, "metadata", "an object", causes) or {}
-    unknown = tuple(f"metadata.{field}" for field in sorted(found.keys() - KNOWN))
+    unknown = [f"metadata.{field}" for field in sorted(found.keys() - KNOWN)]
     texts = {
         field: typed(found.get(field), str, f"metadata.{field}", "a text", causes) or ""
         for field in ("name", "generateName", "namespace", "uid", "resourceVersion")
@@ -79,10 +83,10 @@ def parse_metadata(value: Any) -> tuple[Metadata, tuple[str, ...], tuple[Cause, 
         revision=_revision(texts["resourceVersion"], causes),
         labels=labels(found.get("labels"), "metadata.labels", causes),
         annotations=_annotations(found.get("annotations"), causes),
-        owners=_owners(found.get("ownerReferences"), causes),
-        finalizers=tuple(_texts(found.get("finalizers"), "metadata.finalizers", causes)),
+        owners=_owners(found.get("ownerReferences"), causes, unknown),
+        finalizers=finalizers(found.get("finalizers"), causes, standard=standard),
     )
-    return metadata, unknown, tuple(causes)
+    return metadata, tuple(unknown), tuple(causes)
 
 
 def name_problems(name: str, *, as_label: bool) -> Iterator[Cause]:
@@ -111,31 +115,40 @@ def _annotations(value: Any, causes: list[Cause]) -> dict[str, str]:
     return annotations
 
 
-def _owners(value: Any, causes: list[Cause]) -> tuple[OwnerReference, ...]:
+def _owners(value: Any, causes: list[Cause], unknown: list[str]) -> tuple[OwnerReference, ...]:
+    """Source: ValidateOwnerReferences of k8s.io/apimachinery api/validation."""
     field = "metadata.ownerReferences"
     items = typed(value, list, field, "a list", causes) or []
-    found = tuple(owner for index, item in enumerate(items) if (owner := _owner(item, f"{field}[{index}]", causes)))
+    found = []
+    for index, item in enumerate(items):
+        place = f"{field}[{index}]"
+        if (said := typed({} if item is None else item, dict, place, "an object", causes)) is not None:
+            unknown += [f"{place}.{part}" for part in sorted(said.keys() - OWNER_FIELDS)]
+            found += [owner] if (owner := _owner(said, place, causes)) else []
     first, *others = [f"{owner.kind}/{owner.name}" for owner in found if owner.controller] or [""]
     for other in others:
         why = f'Only one reference can have Controller set to true. Found "true" in references for {first} and {other}'
         causes.append(Cause(field, f"Invalid value: {why}"))
-    return found
+    return tuple(found)
 
 
-def _owner(value: Any, field: str, causes: list[Cause]) -> OwnerReference | None:
-    found = typed(value, dict, field, "an object", causes) or {}
+def _owner(found: Mapping[str, Any], field: str, causes: list[Cause]) -> OwnerReference | None:
+    flags = {
+        part: typed(found.get(part), bool, f"{field}.{part}", "true or false", causes)
+        for part in ("controller", "blockOwnerDeletion")
+    }
     required = {part: found.get(part) for part in ("apiVersion", "kind", "name", "uid")}
-    for part, text in required.items():
-        if not isinstance(text, str) or not text:
-            causes.append(Cause(f"{field}.{part}", "Required value: must be a text", "FieldValueRequired"))
-    causes.extend(Cause(f"{field}.{part}", "unknown field") for part in sorted(found.keys() - OWNER_FIELDS))
-    if not all(isinstance(text, str) and text for text in required.values()):
+    missing = [part for part, text in required.items() if not isinstance(text, str) or not text]
+    if missing:
+        why = "Required value: must be a text"
+        causes += [Cause(f"{field}.{part}", why, "FieldValueRequired") for part in missing]
         return None
-    if (required["apiVersion"], required["kind"]) == ("v1", "Event"):
-        causes.append(Cause(field, "Invalid value: /v1, Kind=Event is disallowed from being an owner"))
     api_version, kind, name, uid = (str(text) for text in required.values())
-    controls, blocks = (found.get(part) is True for part in ("controller", "blockOwnerDeletion"))
-    return OwnerReference(api_version, kind, name, uid, controls, blocks)
+    if api_version.count("/") > 1 or api_version.endswith("/"):
+        causes.append(invalid_value(f"{field}.apiVersion", api_version, "version must not be empty"))
+    if (api_version, kind) == ("v1", "Event"):
+        causes.append(Cause(field, "Invalid value: /v1, Kind=Event is disallowed from being an owner"))
+    return OwnerReference(api_version, kind, name, uid, flags["controller"], flags["blockOwnerDeletion"])
 
 
 def _revision(text: str, causes: list[Cause]) -> int:
@@ -143,9 +156,3 @@ def _revision(text: str, causes: list[Cause]) -> int:
         causes.append(invalid_value("metadata.resourceVersion", text, "must be one that this server gave"))
         return 0
     return int(text or 0)
-
-
-def _texts(value: Any, field: str, causes: list[Cause]) -> Iterator[str]:
-    for index, item in enumerate(typed(value, list, field, "a list", causes) or []):
-        if text := typed(item, str, f"{field}[{index}]", "a text", causes):
-            yield text

@@ -172,8 +172,11 @@ def _believed(before: Resource | None, sent: Mapping[str, Any], target: Target) 
 
 
 def _first_claims(live: Document, target: Target, options: WriteOptions) -> Claims:
+    """Of what is there, but for labels that are there anyway: else an object of nothing more would never settle."""
     edit = _edit(target, replace(options, manager=BEFORE_FIRST_APPLY), UPDATE)
-    return update(_read(None, target), live, shape(target.kind), claims={}, edit=edit)
+    labels = dict(target.kind.own_labels(target.name))
+    bare = {**_read(None, target), **({"metadata": {"labels": labels}} if labels else {})}
+    return update(bare, live, shape(target.kind), claims={}, edit=edit)
 
 
 def _apply(

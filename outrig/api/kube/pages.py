@@ -1,10 +1,9 @@
 """Lists page by page: `limit`, and `continue` for the rest, as `kubectl get --chunk-size` asks.
 
-In: what is shown, a query, a selection, how much of it is wanted. Out: a `Page`. All pages of a list are of one state,
-which is kept for a minute after each page. A token that this process no longer knows, or never did because another
-replica gave it, goes on in the present state, at the place where its page ended; the revision stays that of the first
-page, so whoever watches from there is told of everything that came between.
-Refuses (400) a token that is none, and (410) one from another history of the store.
+In: what is shown, a query, a selection, how much of it is wanted and, if not the present one, of which state. Out: a
+`Page`. All pages of a list are of one state, which is kept for a minute after each page; what is not kept, or never
+was because another replica gave the token, is found again in the store's log.
+Refuses (400) a token that is none; (410) one from another history of the store, or a state that the log has forgotten.
 """
 
 import asyncio
@@ -17,7 +16,6 @@ from typing import Any, Final
 
 from outrig.api.kube.selectors import Selection
 from outrig.api.kube.shown import Shown
-from outrig.api.kube.statuses import expired
 from outrig.api.refusals import ApiError, bad_request
 from outrig.resources import Resource
 from outrig.store.protocol import Listing, Query
@@ -75,27 +73,33 @@ class Pages:
         self._shown = shown
         self._kept: dict[object, Listing] = {}
 
-    async def read(self, query: Query, selection: Selection, *, limit: int = 0, token: str = "") -> Page:
-        """The objects after the token's, at most `limit` (0: all). Raises ApiError, and what a store raises."""
+    async def read(
+        self, query: Query, selection: Selection, *, at: int | None = None, limit: int = 0, token: str = ""
+    ) -> Page:
+        """The objects after the token's, at most `limit` (0: all), in the state `at`; None: the token's, or this one.
+
+        Raises ApiError, and what a store raises.
+        """
         place = place_of(token) if token else None
-        listing = await self._listing(query, selection, place)
+        listing = await self._listing(query, selection, place=place, at=at)
         items = [one for one in listing.items if _comes_after(one, place)] if place else listing.items
-        revision = place.revision if place else listing.revision
         page = items[:limit] if limit else items
         if len(page) == len(items):
-            return Page(page, revision)
+            return Page(page, listing.revision)
         last = page[-1].key
-        after = Place(await self._shown.epoch(), revision, last.namespace, last.name)
-        self._keep(_name(query, selection, revision), listing)
+        after = Place(await self._shown.epoch(), listing.revision, last.namespace, last.name)
+        self._keep(_name(query, selection, listing.revision), listing)
         counted = not (selection.labels or selection.fields)
-        return Page(page, revision, after.token(), len(items) - len(page) if counted else None)
+        return Page(page, listing.revision, after.token(), len(items) - len(page) if counted else None)
 
-    async def _listing(self, query: Query, selection: Selection, place: Place | None) -> Listing:
-        if place and (kept := self._kept.get(_name(query, selection, place.revision))):
+    async def _listing(self, query: Query, selection: Selection, *, place: Place | None, at: int | None) -> Listing:
+        revision, epoch = (place.revision, place.epoch) if place else (at, "")
+        if revision is None:
+            found = await self._shown.list(query)
+        elif kept := self._kept.get(_name(query, selection, revision)):
             return kept
-        found = await self._shown.list(query)
-        if place and (place.revision > found.revision or place.epoch != await self._shown.epoch()):
-            raise expired("the continue token is of another history of the store: list again without it")
+        else:
+            found = await self._shown.list_at(query, revision, epoch=epoch)
         return Listing(tuple(filter(selection, found.items)), found.revision)
 
     def _keep(self, name: object, listing: Listing) -> None:

@@ -49,7 +49,7 @@ def apply_operations(target: Any, operations: Any) -> Any:
             if copied > MAX_COPIED:
                 raise Inapplicable(f"operation {index}", f"more than {MAX_COPIED} values would be copied")
             result = _apply(result, operation)
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError):
             raise Inapplicable(f"operation {index}", f"does not apply: {_shown(operation)}") from None
     return result
 

@@ -4,29 +4,33 @@ In: a request and its target, already allowed. Out: a response. Raises ApiError.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from outrig.api.bodies import media_type, read_body
+from outrig.api.accounts import account
+from outrig.api.bodies import MAX_QUESTION_BYTES, Said, media_type, read_body
 from outrig.api.kube.access import READ_VERBS
-from outrig.api.kube.answers import answer
-from outrig.api.kube.bodies import decode, decode_configuration, decode_object
-from outrig.api.kube.catalog import NAMESPACE, Catalog, Target
+from outrig.api.kube.answers import answer, warning_headers
+from outrig.api.kube.bodies import OBJECTS, TEXTS, decode_object, read, read_configuration, read_object
+from outrig.api.kube.catalog import Catalog, Target
 from outrig.api.kube.deletions import Deletion, delete_many, delete_one
 from outrig.api.kube.forms import Form, many, negotiate, one
+from outrig.api.kube.lines import Lines
 from outrig.api.kube.list_options import ListOptions, Match, list_options, number
 from outrig.api.kube.options import WriteOptions, delete_options, write_options
 from outrig.api.kube.pages import Page, Pages, too_large
 from outrig.api.kube.selectors import Selection, parse_selection
 from outrig.api.kube.shown import Shown, refuse_shown
-from outrig.api.kube.statuses import expired, forbidden, method_not_allowed, not_found, success
+from outrig.api.kube.statuses import forbidden, invalid, method_not_allowed, not_found, success
+from outrig.api.kube.validation import UnknownFields, repetitions
 from outrig.api.kube.watches import MAX_SECONDS, Watch, WatchResponse
 from outrig.api.kube.writes import APPLY, Configuration, apply, check_patch_type, create, patch, patcher, update
 from outrig.api.refusals import bad_request
+from outrig.api.turns import aside
 from outrig.api.writing import Written
 from outrig.store.protocol import Store
 
@@ -44,6 +48,7 @@ class Resources:
     shown: Shown
     catalog: Catalog
     pages: Pages
+    lines: Lines
     now: Callable[[], datetime]
     may_create: Callable[[], None] = lambda: None
 
@@ -66,9 +71,9 @@ class Resources:
                 return await self._update(request, target)
             case "patch" if target.name:
                 return await self._patch(request, target)
-            case "delete" | "deletecollection" if not target.subresource and _may_go(target):
+            case "delete" | "deletecollection" if "DELETE" in target.methods:
                 return await self._delete(request, target)
-        raise method_not_allowed(target.subject)
+        raise method_not_allowed(target.subject, target.methods)
 
     async def _get(self, request: Request, target: Target) -> Response:
         form = negotiate(request.headers.get("accept", ""), request.query_params.get("includeObject", ""))
@@ -83,23 +88,26 @@ class Resources:
         query = request.query_params
         form, selection = self._asked(request, target)
         options = list_options(query, target.subject, watching=False)
-        page = await self.pages.read(target.query, selection, limit=options.limit, token=options.token)
-        _check_age(options, page.revision)
+        await self._check_age(options)
+        at = options.revision if options.match is Match.EXACT else None
+        page = await self.pages.read(target.query, selection, at=at, limit=options.limit, token=options.token)
         return answer(many(page, target, form, self.now()), media=form.media)
 
     async def _watch(self, request: Request, target: Target) -> Response:
         form, selection = self._asked(request, target)
         options = list_options(request.query_params, target.subject, watching=True)
-        watch = Watch(target, selection, form, after=options.revision, bookmarks=options.bookmarks)
-        if options.seconds:
-            watch = replace(watch, seconds=min(float(options.seconds), MAX_SECONDS))
-        if options.initial is not None:
-            current = await self.store.revision()
-            _check_age(options, current)
-            watch = replace(
-                watch, after=None if options.initial else options.revision or current, marked=options.initial
-            )
-        return WatchResponse(self.shown, watch, self.now)
+        if options.initial:
+            await self._check_age(options)
+        after = None if options.initial else options.revision or await self.store.revision()
+        seconds = min(float(options.seconds or MAX_SECONDS), MAX_SECONDS)
+        watch = Watch(target, selection, form, after, seconds=seconds, bookmarks=options.bookmarks)
+        return WatchResponse(self.shown, self.lines, watch)
+
+    async def _check_age(self, options: ListOptions) -> None:
+        """Raises ApiError (504) where the state that was asked for is one to come."""
+        wanted = options.revision or 0
+        if wanted and wanted > (current := await self.store.revision()):
+            raise too_large(wanted, current)
 
     def _asked(self, request: Request, target: Target) -> tuple[Form, Selection]:
         query = request.query_params
@@ -109,14 +117,17 @@ class Resources:
     async def _create(self, request: Request, target: Target) -> Response:
         if target.kind.namespaced and not target.namespace:
             raise bad_request("an empty namespace may not be set during creation")
-        options, sent = self._options(request, "create"), await _sent_object(request)
+        options = self._options(request, "create")
+        sent = _taken(await _sent_object(request, target), target, options)
+        account().name = _name_in(sent)
         written = await create(self.store, target, sent, catalog=self.catalog, options=options)
-        return self._written(request, target, written, status=201)
+        return await self._written(request, target, written, status=201)
 
     async def _update(self, request: Request, target: Target) -> Response:
-        options, sent = self._options(request, "update"), await _sent_object(request)
-        written = await update(self.store, target, sent, catalog=self.catalog, options=options)
-        return self._written(request, target, written)
+        options = self._options(request, "update")
+        config = Configuration(_taken(await _sent_object(request, target), target, options), self.may_create)
+        written = await update(self.store, target, config, catalog=self.catalog, options=options)
+        return await self._written(request, target, written, status=201 if written.created else 200)
 
     async def _patch(self, request: Request, target: Target) -> Response:
         media = media_type(request)
@@ -124,27 +135,33 @@ class Resources:
         if media == APPLY:
             return await self._apply(request, target)
         options = self._options(request, "patch")
-        change = patcher(decode(await read_body(request), media), media, target)
+        said = await aside(read, await read_body(request), media)
+        try:
+            change = patcher(_taken(said, target, options), media, target)
+        except UnknownFields as error:
+            raise invalid(target.subject, [error.of_patch]) from None
         written = await patch(self.store, target, change, catalog=self.catalog, options=options)
-        return self._written(request, target, written)
+        return await self._written(request, target, written)
 
     async def _apply(self, request: Request, target: Target) -> Response:
         options = self._options(request, "apply")
-        config = Configuration(decode_configuration(await read_body(request)), self.may_create)
+        said = await aside(read_configuration, await read_body(request))
+        config = Configuration(_taken(said, target, options), self.may_create)
         written = await apply(self.store, target, config, catalog=self.catalog, options=options)
-        return self._written(request, target, written, status=201 if written.created else 200)
+        return await self._written(request, target, written, status=201 if written.created else 200)
 
     def _options(self, request: Request, verb: str) -> WriteOptions:
+        negotiate(request.headers.get("accept", ""))  # whoever cannot be answered writes nothing
         agent = request.headers.get("user-agent", "")
         return write_options(request.query_params, verb, agent=agent, at=self.now())
 
-    def _written(self, request: Request, target: Target, written: Written, *, status: int = 200) -> Response:
+    async def _written(self, request: Request, target: Target, written: Written, *, status: int = 200) -> Response:
         form = negotiate(request.headers.get("accept", ""))
-        document = one(written.resource, target, form, self.now())
+        document = one(await self.shown.whole(written.resource), target, form, self.now())
         return answer(document, media=form.media, status=status, warnings=written.warnings)
 
     async def _delete(self, request: Request, target: Target) -> Response:
-        body = await read_body(request)
+        body = await read_body(request, MAX_QUESTION_BYTES)
         sent = decode_object(body, media_type(request)) if body.strip() else {}
         deletion = Deletion(delete_options(request.query_params, sent), self.now)
         form = negotiate(request.headers.get("accept", ""))
@@ -159,8 +176,22 @@ class Resources:
         return answer(told)
 
 
-async def _sent_object(request: Request) -> dict[str, Any]:
-    return decode_object(await read_body(request), media_type(request))
+async def _sent_object(request: Request, target: Target) -> Said:
+    forms = OBJECTS if target.kind.strategic_merge else TEXTS
+    return await aside(read_object, await read_body(request), media_type(request), forms=forms)
+
+
+def _taken(said: Said, target: Target, options: WriteOptions) -> Any:
+    """What a body says. Its author hears of what it says twice; under Strict that raises UnknownFields."""
+    account().headers.extend(warning_headers(repetitions(said.repeated, target, options.strictness)))
+    return said.value
+
+
+def _name_in(sent: dict[str, Any]) -> str:
+    """The name that a document gives its object, whatever else is wrong with it."""
+    metadata = sent.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else ""
+    return name if isinstance(name, str) else ""
 
 
 def _selection(query: Mapping[str, str], target: Target) -> Selection:
@@ -169,21 +200,3 @@ def _selection(query: Mapping[str, str], target: Target) -> Selection:
     return parse_selection(
         labels=query.get("labelSelector", ""), fields=",".join(filter(None, fields)), kind=target.kind
     )
-
-
-def _may_go(target: Target) -> bool:
-    """Whether it can be deleted: a collection only in a namespace; never all namespaces at once. As in Kubernetes."""
-    if target.name:
-        return True
-    if target.kind.namespaced:
-        return bool(target.namespace)
-    return (target.kind.group, target.kind.name) != NAMESPACE
-
-
-def _check_age(options: ListOptions, current: int) -> None:
-    """Raises ApiError where the state that was asked for is one to come (504), or one that has passed (410)."""
-    wanted = options.revision or current
-    if wanted > current:
-        raise too_large(wanted, current)
-    if options.match is Match.EXACT and wanted != current:
-        raise expired(f"the state of revision {wanted} is not kept; the present one is {current}")

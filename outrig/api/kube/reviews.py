@@ -1,7 +1,8 @@
 """What may be asked about access: `kubectl auth can-i`, `auth can-i --list` and `auth whoami`, and the same of others.
 
 In: what all requests pass, the caller, the review as sent. Out: the review with its answer. Anybody who is known may
-ask about themselves; about others only who may create `subjectaccessreviews`. Refuses (400, 422) what asks nothing.
+ask about themselves; about others only who may create `subjectaccessreviews`. Refuses (400, 422) what asks nothing, or
+cannot be read.
 https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
 """
 
@@ -13,15 +14,25 @@ from outrig.api.access.gate import Gate
 from outrig.api.access.grants import Granted
 from outrig.api.access.rules import Attributes
 from outrig.api.callers import Caller
-from outrig.api.kube.catalog import Address, api_version
+from outrig.api.kube.bodies import without_nulls
+from outrig.api.kube.catalog import Address, Target, api_version
+from outrig.api.kube.review_kinds import AUTHENTICATION, AUTHORIZATION, REVIEWS
 from outrig.api.kube.statuses import Subject, invalid
+from outrig.api.kube.validation import Strictness, UnknownFields
 from outrig.api.refusals import Cause, bad_request
-
-AUTHORIZATION: Final = "authorization.k8s.io"
-AUTHENTICATION: Final = "authentication.k8s.io"
-GROUPS: Final = (AUTHORIZATION, AUTHENTICATION)
+from outrig.api.turns import aside
+from outrig.dialects.causes import check_body
 
 Json = Mapping[str, Any]
+_ENVELOPE: Final = frozenset({"apiVersion", "kind", "metadata"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A review with its answer, and what whoever asked should hear."""
+
+    document: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +45,39 @@ class Asking:
     spec: Json
 
 
-def review(gate: Gate, caller: Caller, address: Address, *, sent: Json) -> dict[str, Any]:
+async def review(gate: Gate, caller: Caller, address: Address, *, sent: Json, strictness: Strictness) -> Answered:
     """The answered review, by whoever may ask it. Raises ApiError."""
-    kind, answer = _KINDS[address.plural]
+    kind = next(kind for kind in REVIEWS if kind.plural == address.plural)
     version = api_version(address.group, address.version)
-    if (sent.get("apiVersion") or version, sent.get("kind") or kind) != (version, kind):
-        raise bad_request(f'this URL takes apiVersion "{version}", kind "{kind}"')
-    spec = _mapping(sent.get("spec"))
-    status = answer(Asking(gate, caller, address.namespace, spec))
-    answered = {"kind": kind, "apiVersion": version, "metadata": {"creationTimestamp": None}, "status": status}
-    return answered if kind == "SelfSubjectReview" else {**answered, "spec": spec}
+    if (sent.get("apiVersion") or version, sent.get("kind") or kind.name) != (version, kind.name):
+        raise bad_request(f'this URL takes apiVersion "{version}", kind "{kind.name}"')
+    said = without_nulls({part: sent[part] for part in sent if part not in _ENVELOPE})
+    checked = await aside(check_body, said, kind.schema)
+    unknown = tuple(map(str, checked.unknown))
+    if unknown and strictness is Strictness.STRICT:
+        raise UnknownFields(unknown, Target(kind, address.version))
+    if checked.wrong:
+        raise bad_request(f"{kind.name}: {'; '.join(map(str, checked.wrong))}")
+    spec = _mapping(checked.body.get("spec"))
+    status = _ANSWERS[kind.plural](Asking(gate, caller, address.namespace, spec))
+    answered = {"kind": kind.name, "apiVersion": version, "metadata": {}, "status": status}
+    asked = {"spec": spec} if "spec" in kind.schema.model_fields else {}
+    return Answered({**answered, **asked}, unknown if strictness is Strictness.WARN else ())
 
 
 def is_review(address: Address) -> bool:
     """Whether a path takes reviews."""
     versions = {AUTHORIZATION: ("v1",), AUTHENTICATION: ("v1", "v1beta1")}.get(address.group, ())
-    whole = not address.name and address.version in versions and address.plural in _KINDS
+    whole = not address.name and address.version in versions and address.plural in _ANSWERS
     is_local, is_about_self = address.plural == "localsubjectaccessreviews", address.plural == "selfsubjectreviews"
     return whole and bool(address.namespace) is is_local and is_about_self is (address.group == AUTHENTICATION)
 
 
 def _whoami(asking: Asking) -> Json:
-    return {"userInfo": {"username": asking.caller.name, "groups": list(asking.caller.groups)}}
+    caller = asking.caller
+    extra = {key: list(values) for key, values in caller.extra.items()}
+    said = {"username": caller.name, "uid": caller.uid, "groups": list(caller.groups), "extra": extra}
+    return {"userInfo": {part: value for part, value in said.items() if value}}
 
 
 def _self_access(asking: Asking) -> Json:
@@ -65,8 +87,6 @@ def _self_access(asking: Asking) -> Json:
 def _access(asking: Asking) -> Json:
     spec = asking.spec
     user, groups = spec.get("user") or "", spec.get("groups") or []
-    if not isinstance(user, str) or not isinstance(groups, list) or not all(isinstance(one, str) for one in groups):
-        raise bad_request("spec.user is a text, spec.groups a list of texts")
     if not user and not groups:
         why = 'at least one of user or group must be specified: Invalid value: ""'
         raise _wrong("SubjectAccessReview", "spec.user", why)
@@ -82,7 +102,7 @@ def _local_access(asking: Asking) -> Json:
 
 def _rules(asking: Asking) -> Json:
     namespace = asking.spec.get("namespace")
-    if not isinstance(namespace, str) or not namespace:
+    if not namespace:
         raise bad_request("no namespace on request")
     held = list(asking.gate.grants.held_by(asking.caller, namespace))
     return {
@@ -92,12 +112,12 @@ def _rules(asking: Asking) -> Json:
     }
 
 
-_KINDS: Final[Mapping[str, tuple[str, Callable[[Asking], Json]]]] = {
-    "selfsubjectreviews": ("SelfSubjectReview", _whoami),
-    "selfsubjectaccessreviews": ("SelfSubjectAccessReview", _self_access),
-    "selfsubjectrulesreviews": ("SelfSubjectRulesReview", _rules),
-    "subjectaccessreviews": ("SubjectAccessReview", _access),
-    "localsubjectaccessreviews": ("LocalSubjectAccessReview", _local_access),
+_ANSWERS: Final[Mapping[str, Callable[[Asking], Json]]] = {
+    "selfsubjectreviews": _whoami,
+    "selfsubjectaccessreviews": _self_access,
+    "selfsubjectrulesreviews": _rules,
+    "subjectaccessreviews": _access,
+    "localsubjectaccessreviews": _local_access,
 }
 
 
@@ -124,7 +144,9 @@ def _attributes(written: Json) -> Attributes:
 
 
 def _attributes_of_path(written: Json) -> Attributes:
-    return Attributes(_text(written, "verb"), path=_text(written, "path") or "/")
+    """Who may GET a page may HEAD it: no rule has to say so."""
+    verb = _text(written, "verb")
+    return Attributes("get" if verb == "head" else verb, path=_text(written, "path") or "/")
 
 
 def _resource_rule(granted: Granted) -> Json:
@@ -146,7 +168,4 @@ def _mapping(value: Any) -> Json:
 
 
 def _text(written: Json, field: str) -> str:
-    value = written.get(field) or ""
-    if not isinstance(value, str):
-        raise bad_request(f"{field} must be text")
-    return value
+    return str(written.get(field) or "")

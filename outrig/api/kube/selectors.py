@@ -19,33 +19,44 @@ REQUIREMENT = re.compile(
     r"!\s*(?P<absent>[^\s,()=!<>]+)"
     r"|(?P<key>[^\s,()=!<>]+)(?:"
     r"\s+(?P<set>in|notin)\s*\((?P<members>[^()]*)\)"
-    r"|\s*(?P<sign>==|=|!=)\s*(?P<value>[^\s,()=!<>]*)"
+    r"|\s*(?P<sign>==|=|!=|[<>])\s*(?P<value>[^\s,()=!<>]*)"
     r")?)\s*(?:,|$)"
 )
+NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 EVENT_FIELDS = frozenset({f"involvedObject.{part}" for part in (
     "apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid")} | {
     "reason", "reportingComponent", "source", "type"})  # fmt: skip
+MOST_TERMS = 100  # each is asked of each object, and a URL has room for 20,000
 NAME_FIELDS = frozenset({"metadata.name", "metadata.namespace"})
 FIELDS = {
     ("", "Event"): NAME_FIELDS | EVENT_FIELDS,
     ("", "Namespace"): NAME_FIELDS | {"status.phase"},
     ("", "Service"): NAME_FIELDS | {"spec.clusterIP", "spec.type"},
 }
-LASTING = NAME_FIELDS | EVENT_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One term: the label has one of `values`, or, where that is None, exists; or, negated, not."""
+    """One term: the label has one of `values`, or, where that is None, exists; or, negated, not. With `above` or
+    `below` it is a number, and greater or less than that.
+    """
 
     key: str
     values: frozenset[str] | None
     negated: bool = False
+    above: int | None = None
+    below: int | None = None
 
     def holds(self, labels: Mapping[str, str]) -> bool:
         """Whether labels meet it. A label that is absent meets every negated term."""
+        if self.above is not None or self.below is not None:
+            said = labels.get(self.key, "")
+            return bool(NUMBER.fullmatch(said)) and self._bounds(int(said))
         found = self.key in labels if self.values is None else labels.get(self.key) in self.values
         return found != self.negated
+
+    def _bounds(self, number: int) -> bool:
+        return (self.above is None or number > self.above) and (self.below is None or number < self.below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +67,9 @@ class Selection:
     fields: tuple[tuple[str, str, bool], ...] = ()
 
     @property
-    def may_change(self) -> bool:
-        """Whether an object can enter or leave it."""
-        return bool(self.labels) or not self.by_labels
-
-    @property
-    def by_labels(self) -> bool:
-        """Whether it can do so by its labels alone."""
-        return all(path in LASTING for path, _, _ in self.fields)
+    def is_lasting(self) -> bool:
+        """Whether no object can enter or leave it as long as it is there."""
+        return not self.labels and all(path in NAME_FIELDS for path, _, _ in self.fields)
 
     def __call__(self, resource: Resource) -> bool:
         return all(term.holds(resource.labels) for term in self.labels) and all(
@@ -73,7 +79,10 @@ class Selection:
 
 def parse_selection(*, labels: str, fields: str, kind: Kind) -> Selection:
     """Both selectors of a request. Raises ApiError (400)."""
-    return Selection(tuple(_label_terms(labels)), tuple(_field_terms(fields, kind)))
+    found = Selection(tuple(_label_terms(labels)), tuple(_field_terms(fields, kind)))
+    if len(found.labels) + len(found.fields) > MOST_TERMS:
+        raise bad_request(f"selectors may have at most {MOST_TERMS} terms")
+    return found
 
 
 def _label_terms(text: str) -> Iterator[Requirement]:
@@ -88,6 +97,11 @@ def _label_terms(text: str) -> Iterator[Requirement]:
 
 def _requirement(found: re.Match[str], text: str) -> Requirement:
     key = found["absent"] or found["key"]
+    if (sign := found["sign"]) in ("<", ">"):
+        if key_problem(key) or not NUMBER.fullmatch(found["value"]):
+            raise _unparsable(text)
+        number = int(found["value"])
+        return Requirement(key, None, above=number if sign == ">" else None, below=number if sign == "<" else None)
     if found["set"]:
         values: frozenset[str] | None = frozenset(member.strip() for member in found["members"].split(","))
     else:

@@ -6,11 +6,14 @@ The reasons are those of k8s.io/apimachinery meta/v1 `StatusReason`; kubectl cho
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from outrig.api.refusals import ApiError, Cause
 from outrig.errors import OutrigError
 from outrig.store import protocol as stores
+
+MOST_CAUSES: Final = 200
+"""Named of one object: thousands help nobody, and make an answer of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,16 @@ def terminating(subject: Subject, namespace: str) -> ApiError:
     return ApiError(refused.reason, refused.message, details={**refused.details, "causes": [cause]})
 
 
-def method_not_allowed(subject: Subject) -> ApiError:
-    """The type does not have that verb."""
+def method_not_allowed(subject: Subject, allowed: Sequence[str]) -> ApiError:
+    """The type does not have that verb; these methods are taken there."""
     message = "the server does not allow this method on the requested resource"
-    return ApiError("MethodNotAllowed", message, details=subject.details())
+    return ApiError("MethodNotAllowed", message, details=subject.details(), allowed=allowed)
 
 
 def invalid(subject: Subject, causes: Sequence[Cause]) -> ApiError:
-    """Fields are wrong, all of them named at once."""
+    """Fields are wrong, all of them named at once; of very many only the first, and that there are more."""
+    if len(causes) > MOST_CAUSES:
+        causes = (Cause("", f"there are more than {MOST_CAUSES} problems, here are the first"), *causes[:MOST_CAUSES])
     listed = ", ".join(str(cause) for cause in causes)
     what = f"{subject.kind}.{subject.group}" if subject.group else subject.kind
     described = [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes]

@@ -4,8 +4,9 @@ In: a document and a patch. Out: the patched document; the input is never change
 https://github.com/kubernetes/community/blob/master/contributors/devel/sig-api-machinery/strategic-merge-patch.md
 """
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from outrig.api.kube.patches import BadPatch
 
@@ -21,6 +22,8 @@ MERGE_KEYS = {
 DIRECTIVES = ("$patch", "$retainKeys", "$setElementOrder/", "$deleteFromPrimitiveList/")
 
 Path = tuple[str, ...]
+_GONE: Final = object()
+"""In the place of an item that was taken out, so that the others keep theirs."""
 
 
 def strategic_merge(target: Any, patch: Any, path: Path = ()) -> dict[str, Any]:
@@ -32,7 +35,12 @@ def strategic_merge(target: Any, patch: Any, path: Path = ()) -> dict[str, Any]:
     merged = dict(target) if isinstance(target, Mapping) else {}
     if (kept := patch.get("$retainKeys")) is not None:
         _expect(isinstance(kept, list), path, "$retainKeys must be a list")
-        merged = {field: value for field, value in merged.items() if field in kept}
+        lacking = [
+            field for field, value in patch.items() if field[:1] != "$" and value is not None and field not in kept
+        ]
+        _expect(not lacking, path, f"$retainKeys does not name {', '.join(lacking)}, which the patch sets")
+        names = _marks(kept)
+        merged = {field: value for field, value in merged.items() if _mark(field) in names}
     for field, value in patch.items():
         _merge_field(merged, field, value, path)
     for field, order in patch.items():
@@ -58,30 +66,37 @@ def _merge_field(merged: dict[str, Any], field: str, value: Any, path: Path) -> 
 def _merge_list(current: Sequence[Any], patch: Sequence[Any], path: Path) -> list[Any]:
     key = MERGE_KEYS[path]
     if not key:
-        return [*current, *(value for value in patch if value not in current)]
-    items = list(current)
+        there = _marks(current)
+        return [*current, *(value for value in patch if _mark(value) not in there)]
+    items, places = list(current), dict[str, list[int]]()
+    for place, item in enumerate(items):
+        if isinstance(item, Mapping):
+            places.setdefault(_mark(item.get(key)), []).append(place)
     for change in patch:
         _expect(isinstance(change, Mapping), path, "items must be objects")
         if change.get("$patch") == "replace" and key not in change:
             return [item for item in patch if "$patch" not in item]
         _expect(key in change, path, f"an item has no {key!r}, which tells items apart")
-        _merge_item(items, change, key, path)
-    return items
+        _merge_item(items, change, places.setdefault(_mark(change[key]), []), path)
+    return [item for item in items if item is not _GONE]
 
 
-def _merge_item(items: list[Any], change: Mapping[str, Any], key: str, path: Path) -> None:
-    places = [place for place, item in enumerate(items) if isinstance(item, Mapping) and item.get(key) == change[key]]
+def _merge_item(items: list[Any], change: Mapping[str, Any], places: list[int], path: Path) -> None:
+    """`places`: where the items are that have the same merge key."""
+    chosen = list(places)
     if len(places) > 1 and "protocol" in change:
         # One port number may serve TCP and UDP: two items with the same merge key.
         same = [place for place in places if items[place].get("protocol", "TCP") == change["protocol"]]
-        places = same or places
+        chosen = same or chosen
     if change.get("$patch") == "delete":
-        for place in reversed(places):
-            del items[place]
-    elif not places:
+        for place in chosen:
+            items[place] = _GONE
+        places[:] = [place for place in places if items[place] is not _GONE]
+    elif not chosen:
+        places.append(len(items))
         items.append(strategic_merge({}, change, path))
     else:
-        items[places[0]] = strategic_merge(items[places[0]], change, path)
+        items[chosen[0]] = strategic_merge(items[chosen[0]], change, path)
 
 
 def _apply_list_directive(merged: dict[str, Any], field: str, value: Any, path: Path) -> None:
@@ -93,7 +108,8 @@ def _apply_list_directive(merged: dict[str, Any], field: str, value: Any, path: 
     if not isinstance(current, list):
         return
     if directive == "$deleteFromPrimitiveList":
-        merged[name] = [item for item in current if item not in value]
+        going = _marks(value)
+        merged[name] = [item for item in current if _mark(item) not in going]
     else:
         merged[name] = _ordered(current, value, MERGE_KEYS.get((*path, name), ""))
 
@@ -101,11 +117,22 @@ def _apply_list_directive(merged: dict[str, Any], field: str, value: Any, path: 
 def _ordered(items: list[Any], order: list[Any], key: str) -> list[Any]:
     """The items in the order given; those it does not name come after, as they were."""
 
-    def identity(item: Any) -> Any:
-        return item.get(key) if key and isinstance(item, Mapping) else item
+    def identity(item: Any) -> str:
+        return _mark(item.get(key) if key and isinstance(item, Mapping) else item)
 
-    ranks = [identity(entry) for entry in order]
-    return sorted(items, key=lambda item: ranks.index(identity(item)) if identity(item) in ranks else len(ranks))
+    ranks: dict[str, int] = {}
+    for rank, entry in enumerate(order):
+        ranks.setdefault(identity(entry), rank)
+    return sorted(items, key=lambda item: ranks.get(identity(item), len(order)))
+
+
+def _marks(values: Sequence[Any]) -> frozenset[str]:
+    return frozenset(map(_mark, values))
+
+
+def _mark(value: Any) -> str:
+    """A text that only equal values have: lists of thousands are looked through once, not for each item of another."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _expect(holds: bool, path: Path, problem: str) -> None:

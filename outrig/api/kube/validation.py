@@ -4,20 +4,23 @@ In: a document, its target, how strict to be. Out: a `Draft` with warnings, or o
 Unknown fields are a matter of strictness; everything else refuses. Nothing is converted.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from outrig.api.bodies import duplicate
 from outrig.api.fields import invalid_value
 from outrig.api.judging import judged, warning
 from outrig.api.kube.bodies import without_nulls
 from outrig.api.kube.catalog import Target
 from outrig.api.kube.documents import body_of
 from outrig.api.kube.metadata import KNOWN, Metadata, name_problems, parse_metadata
-from outrig.api.kube.statuses import invalid
+from outrig.api.kube.patches import merge
+from outrig.api.kube.statuses import forbidden, invalid
 from outrig.api.refusals import ApiError, Cause, bad_request
-from outrig.dialects.causes import Checked, UnknownField, check_body, in_order, shown, unknown_field
+from outrig.dialects.causes import Checked, check_body, in_order, shown, steps_of, unknown_field
 from outrig.dialects.kind import Kind
 from outrig.dialects.rbac import GROUP as RBAC
 from outrig.errors import Finding
@@ -26,6 +29,8 @@ from outrig.resources import Json, Resource
 Rivals = Callable[[Resource, Sequence[Resource]], tuple[Finding, ...]]
 
 NAMED_AS_LABEL = frozenset({"Namespace", "Service"})
+
+WRONG_TYPE = "FieldValueInvalid"
 
 NAME_BYTES = 253  # of roles and bindings, so that every store can keep it in an index
 
@@ -39,7 +44,9 @@ class Strictness(StrEnum):
 
 
 class UnknownFields(ApiError):
-    """Fields that nobody knows, where they are not to be taken (400). `of_patch`: what a patch is told (422)."""
+    """Fields that nobody knows, or that are said twice, where such are not to be taken (400). `of_patch`: what a patch
+    is told (422).
+    """
 
     def __init__(self, unknown: Iterable[str], target: Target) -> None:
         kind, found = target.kind.name, f"strict decoding error: {', '.join(unknown)}"
@@ -58,32 +65,67 @@ class Draft:
     warnings: tuple[str, ...]
 
 
-def read_draft(written: Mapping[str, Any], target: Target, strictness: Strictness) -> Draft:
-    """Take a document apart. Raises ApiError: 400 for unknown fields under Strict, 422 with every wrong value."""
+def read_draft(
+    written: Mapping[str, Any], target: Target, strictness: Strictness, *, before: Resource | None = None
+) -> Draft:
+    """Take a document apart. Raises ApiError: 400 for unknown fields under Strict, 422 with every wrong value.
+
+    `before`: what it is to replace.
+    """
     _check_type(written, target)
-    metadata, unknown_metadata, causes = parse_metadata(written.get("metadata"))
+    metadata, unknown_metadata, causes = parse_metadata(written.get("metadata"), standard=target.kind.strategic_merge)
     _check_place(metadata, target)
     name = target.name or metadata.chosen_name()
     body = body_of(written)
     checked = check_body(without_nulls(body) if target.kind.strategic_merge else body, target.kind.schema)
     hinted = tuple(unknown_field(path, KNOWN) for path in unknown_metadata)
-    unknown = tuple(map(str, (*hinted, *checked.unknown, *_unknown_status(written, target.kind))))
+    status = _checked_status(written.get("status"), target.kind)
+    unknown = tuple(map(str, (*hinted, *checked.unknown, *status.unknown)))
     if unknown and strictness is Strictness.STRICT:
         raise UnknownFields(unknown, target)
-    if problems := (*_name_problems(name, target.kind), *causes, *checked.wrong, *_status_problems(written)):
+    unseen = _unseen(before, metadata, target.kind) if not causes else ()
+    named = (*_prefix_problems(metadata.generate_name, target.kind), *_name_problems(name, target.kind))
+    if problems := (*named, *causes, *unseen, *checked.wrong, *status.wrong):
         told = {one.field for one in problems}
-        further = (one for one in _found(checked, target.at(name), metadata.labels) if one.field not in told)
+        found = _found(checked, target.at(name), labels=metadata.labels, before=before)
+        further = (one for one in found if one.field not in told)
         raise invalid(target.at(name).subject, in_order((*problems, *further), written))
     warnings = unknown if strictness is Strictness.WARN else ()
-    return Draft(name, metadata, checked.body, dict(written.get("status") or {}), warnings)
+    return Draft(name, metadata, checked.body, status.body, warnings)
 
 
-def _found(checked: Checked, target: Target, labels: Mapping[str, str]) -> Iterable[Cause]:
+def repetitions(repeated: Iterable[str], target: Target, strictness: Strictness) -> tuple[str, ...]:
+    """The warnings about fields that a body says twice. Raises UnknownFields under Strict."""
+    told = tuple(map(duplicate, repeated))
+    if told and strictness is Strictness.STRICT:
+        raise UnknownFields(told, target)
+    return told if strictness is Strictness.WARN else ()
+
+
+def _found(
+    checked: Checked, target: Target, *, labels: Mapping[str, str], before: Resource | None
+) -> tuple[Cause, ...]:
     """What the kind finds wrong with what is left of a body without what does not fit its schema."""
     if checked.sound is None:
         return ()
     resource = Resource(target.key, body=target.kind.default(checked.sound), labels=labels)
-    return judged(list(checked.own(target.kind.findings(resource))))[0]
+    once = _changed_for_good(before or Resource(target.key), resource, target.kind)
+    untold = (one for one in once if not any(_is_within(wrong.field, one.field) for wrong in checked.wrong))
+    return (*judged(list(checked.own(target.kind.findings(resource))))[0], *untold)
+
+
+def _is_within(path: str, part: str) -> bool:
+    steps = steps_of(part)
+    return steps_of(path)[: len(steps)] == steps
+
+
+def _unseen(before: Resource | None, sent: Metadata, kind: Kind) -> Iterator[Cause]:
+    """Kubernetes replaces its own kinds for whoever has not seen them, and no other kinds.
+
+    Source: AllowUnconditionalUpdate of k8s.io/apiserver registry/rest, and its number as ValidateObjectMeta writes it.
+    """
+    if before and not sent.revision and not kind.strategic_merge:
+        yield Cause("metadata.resourceVersion", "Invalid value: 0x0: must be specified for an update")
 
 
 def _check_place(metadata: Metadata, target: Target) -> None:
@@ -99,21 +141,38 @@ def _check_place(metadata: Metadata, target: Target) -> None:
         )
 
 
-def judge(resource: Resource, target: Target) -> tuple[str, ...]:
+def judge(resource: Resource, target: Target, *, before: Resource) -> tuple[str, ...]:
     """The warnings of the kind about a resource that fits its schema. Raises ApiError (422) with all its errors."""
-    errors, warnings = judged(target.kind.findings(resource))
-    if errors:
+    found, warnings = judged(target.kind.findings(resource))
+    if errors := (*found, *_changed_for_good(before, resource, target.kind)):
         raise invalid(target.at(resource.key.name).subject, errors)
     return warnings
 
 
-def check_set_once(before: Resource, now: Resource, target: Target) -> None:
-    """Raises ApiError (422), in Kubernetes' words, where a field became another value that never may."""
-    values = [(field, before.spec.get(field), now.spec.get(field)) for field in target.kind.set_once]
-    changed = [(field, new) for field, old, new in values if old and new and old != new]
-    if changed:
-        causes = [invalid_value(f"spec.{field}", new, "may not change once set") for field, new in changed]
-        raise invalid(target.at(now.key.name).subject, causes)
+def _changed_for_good(before: Resource, now: Resource, kind: Kind) -> Iterator[Cause]:
+    """Where a field became another value that never may, in Kubernetes' words."""
+    for field in kind.set_once:
+        old, new = field.of(before.body), field.of(now.body)
+        if old and new and old != new:
+            said = json.dumps(new, separators=(",", ":"), ensure_ascii=False)
+            yield Cause(field.path, f"Invalid value: {said}: {field.problem}")
+
+
+def check_ours(before: Resource, now: Resource, target: Target) -> None:
+    """Raises ApiError (403) where a user changes what the control plane says of an object that it made."""
+    if not target.kind.ours(before):
+        return
+    if (before.body, before.status, before.owners) != (now.body, now.status, now.owners):
+        why = "its spec, status and owners are Outrig's alone; labels and annotations can be changed, and it be deleted"
+        raise forbidden(target.subject, why)
+
+
+def with_kept(body: Json, before: Resource, kind: Kind) -> Json:
+    """The body with the fields that are set once as they were, where it leaves them out: Kubernetes fills them in."""
+    for field in kind.set_once:
+        if not field.of(body) and (old := field.of(before.body)):
+            body = merge(body, field.within(old))
+    return body
 
 
 def judge_beside(resource: Resource, others: Sequence[Resource], rivals: Rivals) -> tuple[str, ...]:
@@ -134,6 +193,12 @@ def _check_type(written: Mapping[str, Any], target: Target) -> None:
         )
 
 
+def _prefix_problems(prefix: str, kind: Kind) -> Iterable[Cause]:
+    """What a name is to begin with must be a name itself, but for a dash at its end, as in Kubernetes."""
+    found = _name_problems(f"{prefix[:-1]}a" if prefix.endswith("-") else prefix, kind) if prefix else ()
+    return [replace(one, field="metadata.generateName") for one in found]
+
+
 def _name_problems(name: str, kind: Kind) -> Iterable[Cause]:
     """Roles and bindings may have any name that a path can have (ValidatePathSegmentName of k8s.io/apimachinery)."""
     if kind.group != RBAC or not name:
@@ -145,10 +210,17 @@ def _name_problems(name: str, kind: Kind) -> Iterable[Cause]:
     return [invalid_value("metadata.name", name, f"may not contain '{sign}'") for sign in "/%" if sign in name]
 
 
-def _unknown_status(written: Mapping[str, Any], kind: Kind) -> tuple[UnknownField, ...]:
-    return (unknown_field("status", ()),) if "status" in written and not kind.has_status else ()
-
-
-def _status_problems(written: Mapping[str, Any]) -> Iterable[Cause]:
-    if not isinstance(status := written.get("status") or {}, dict):
-        yield Cause("status", f"Invalid value: {shown(status)}: must be an object")
+def _checked_status(status: Any, kind: Kind) -> Checked:
+    """The status without what is unknown in it, of Kubernetes' own kinds. Of the others more is kept than is known, and
+    what is known must have its type alone.
+    """
+    if not isinstance(status := status or {}, dict):
+        return Checked({}, wrong=(Cause("status", f"Invalid value: {shown(status)}: must be an object"),))
+    if not kind.has_status:
+        return Checked({}, (unknown_field("status", ()),) if status else ())
+    checked = check_body(without_nulls(status), kind.status_schema)
+    unknown = tuple(replace(one, path=f"status.{one.path}") for one in checked.unknown)
+    wrong = tuple(replace(cause, field=f"status.{cause.field}") for cause in checked.wrong)
+    if kind.strategic_merge:
+        return Checked(checked.body, unknown, wrong)
+    return Checked(status, wrong=tuple(cause for cause in wrong if cause.reason == WRONG_TYPE))

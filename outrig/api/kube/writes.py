@@ -10,31 +10,34 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from outrig.api.bodies import check_values
+from outrig.api.bodies import MAX_OBJECT_VALUES, check_values
+from outrig.api.kube.belonging import followed, owner_of
 from outrig.api.kube.catalog import Catalog, Target
-from outrig.api.kube.documents import ENVELOPE, body_of, document, owner
+from outrig.api.kube.documents import ENVELOPE, body_of, document
+from outrig.api.kube.finalizers import doubtful
 from outrig.api.kube.membership import check_membership
-from outrig.api.kube.messages import with_messages
 from outrig.api.kube.metadata import Metadata
 from outrig.api.kube.options import WriteOptions
 from outrig.api.kube.owning import applied, check_config, settled, tracked
 from outrig.api.kube.patches import BadPatch, Inapplicable, apply_operations, merge
-from outrig.api.kube.shown import is_shown, refuse_shown
+from outrig.api.kube.shown import refuse_new
 from outrig.api.kube.statuses import MODIFIED, Subject, already_exists, conflict, invalid, not_found, terminating
 from outrig.api.kube.strategic import strategic_merge
 from outrig.api.kube.validation import (
     Draft,
     Strictness,
     UnknownFields,
-    check_set_once,
+    check_ours,
     judge,
     judge_beside,
     read_draft,
+    with_kept,
 )
 from outrig.api.refusals import ApiError, Cause, bad_request
+from outrig.api.turns import aside
 from outrig.api.writing import Written, run
-from outrig.resources import Key, Owner, Resource
-from outrig.store.cascade import go_on, take_away_ownerless
+from outrig.dialects.messages import with_messages
+from outrig.resources import Key, Resource
 from outrig.store.protocol import Query, Store, Transaction
 
 MERGE = "application/merge-patch+json"
@@ -42,12 +45,10 @@ STRATEGIC = "application/strategic-merge-patch+json"
 OPERATIONS = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
 
-OWNERLESS = "metadata.ownerReferences: none of these owners exists, so the object is deleted at once"
-
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What is applied, and what raises ApiError if its author may not create the object."""
+    """What the object is to be, and what raises ApiError if its author may not create it."""
 
     document: Any
     may_create: Callable[[], None]
@@ -57,25 +58,29 @@ async def create(
     store: Store, target: Target, sent: dict[str, Any], *, catalog: Catalog, options: WriteOptions
 ) -> Written:
     """Add the object."""
-    draft = read_draft(sent, target, options.strictness)
+    draft = await aside(read_draft, sent, target, options.strictness)
     if draft.metadata.revision:
         raise bad_request("resourceVersion should not be set on objects to be created")
     named = target.at(draft.name)
-    refuse_shown(named.key, named.subject)
-    resource, warnings = _changed(Resource(named.key), draft, named, catalog)
-    managed = tracked(None, resource, sent=sent, target=named, options=options)
+    refuse_new(named.key, named.subject)
+    resource, warnings = await aside(_changed, Resource(named.key), draft, named, catalog)
+    managed = await aside(tracked, None, resource, sent=sent, target=named, options=options)
 
     async def work(tx: Transaction) -> Written:
         written = await _store_new(tx, managed, named, warnings)
-        return await _ended(tx, written, catalog, before=None, options=options)
+        return await _ended(tx, written, before=None, options=options)
 
     return await run(store, work, dry_run=options.dry_run)
 
 
 async def update(
-    store: Store, target: Target, sent: dict[str, Any], *, catalog: Catalog, options: WriteOptions
+    store: Store, target: Target, config: Configuration, *, catalog: Catalog, options: WriteOptions
 ) -> Written:
-    """Replace the object, or its status where the target is that."""
+    """Replace the object, or its status where the target is that; create one that is absent, if its kind lets it."""
+    sent = config.document
+    if target.kind.created_by_update and not target.subresource and await store.get(target.key) is None:
+        _require_creatable(config, target)
+        return await create(store, target, _as_new(sent), catalog=catalog, options=options)
     return await _change(store, target, lambda _: sent, catalog=catalog, options=options)
 
 
@@ -99,18 +104,19 @@ async def apply(
         current = await tx.get(target.key)
         if current is None:
             _require_creatable(config, target)
-        result = applied(current, config.document, target, options=options)
-        draft = read_draft(result.document, target, Strictness.STRICT)
+        result = await aside(applied, current, config.document, target, options=options)
+        check_values(result.document, MAX_OBJECT_VALUES)
+        draft = await aside(read_draft, result.document, target, Strictness.STRICT, before=current)
         if current is not None:
             _check_preconditions(draft.metadata, current, target)
         before = Resource(target.key) if current is None else current
-        changed, warnings = _changed(before, draft, target, catalog)
+        changed, warnings = await aside(_changed, before, draft, target, catalog)
         managed = replace(changed, managers=result.managers)
         if current is None:
             written = await _store_new(tx, managed, target, warnings)
         else:
             written = await _store_change(tx, current, settled(current, managed), target=target, warnings=warnings)
-        return await _ended(tx, written, catalog, before=current, options=options)
+        return await _ended(tx, written, before=current, options=options)
 
     return await run(store, work, dry_run=options.dry_run)
 
@@ -156,10 +162,17 @@ def _refusing(change: Callable[[dict[str, Any]], Any], target: Target) -> Callab
             ) from None
         if not isinstance(changed, dict):
             raise bad_request("a patch must leave an object")
-        check_values(changed)
+        check_values(_without_managers(changed), MAX_OBJECT_VALUES)
         return changed
 
     return checked
+
+
+def _without_managers(changed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What its author answers for: with many managers, who manages which field is said in more than the object."""
+    if not isinstance(metadata := changed.get("metadata"), Mapping):
+        return changed
+    return {**changed, "metadata": {field: value for field, value in metadata.items() if field != "managedFields"}}
 
 
 async def _change(
@@ -170,13 +183,14 @@ async def _change(
         if current is None:
             raise not_found(target.subject)
         there = document(current, kind=target.kind, version=target.version)
-        sent = _for_status(change(there), there) if target.subresource == "status" else change(there)
-        draft = read_draft(sent, target, options.strictness)
+        sent = await aside(change, there)
+        sent = _for_status(sent, there) if target.subresource == "status" else sent
+        draft = await aside(read_draft, sent, target, options.strictness, before=current)
         _check_preconditions(draft.metadata, current, target)
-        changed, warnings = _changed(current, draft, target, catalog)
-        managed = tracked(current, changed, sent=sent, target=target, options=options)
+        changed, warnings = await aside(_changed, current, draft, target, catalog)
+        managed = await aside(tracked, current, changed, sent=sent, target=target, options=options)
         written = await _store_change(tx, current, managed, target=target, warnings=warnings)
-        return await _ended(tx, written, catalog, before=current, options=options)
+        return await _ended(tx, written, before=current, options=options)
 
     return await run(store, work, dry_run=options.dry_run)
 
@@ -189,12 +203,15 @@ def _for_status(sent: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, 
 def _changed(current: Resource, draft: Draft, target: Target, catalog: Catalog) -> tuple[Resource, tuple[str, ...]]:
     """The resource as a draft has it, or only its status; and what its author should hear of it."""
     if target.subresource == "status":
-        return replace(current, status=draft.status), draft.warnings
+        same = draft.status == target.kind.observed(current)
+        changed = current if same else replace(current, status=draft.status)
+        check_ours(current, changed, target)
+        return changed, draft.warnings
     changed = _filled(current, draft, target, catalog)
+    check_ours(current, changed, target)
     grown = changed.body != current.body
-    changed, doubts = _judged(changed, target, generation=max(1, current.generation + grown))
-    check_set_once(current, changed, target)
-    return changed, (*draft.warnings, *doubts)
+    changed, doubts = _judged(changed, target, before=current, generation=max(1, current.generation + grown))
+    return changed, (*draft.warnings, *doubts, *doubtful(current.finalizers, changed.finalizers))
 
 
 async def _store_new(tx: Transaction, resource: Resource, target: Target, warnings: tuple[str, ...]) -> Written:
@@ -215,7 +232,7 @@ async def _store_change(
     await check_membership(tx, current, changed, target.subject)
     updated = await tx.update(changed)
     warnings = (*warnings, *await _rivals(tx, updated, target))
-    return Written(await go_on(tx, updated, now=datetime.now(UTC)), warnings)
+    return Written(updated, warnings)
 
 
 def _require_creatable(config: Configuration, target: Target) -> None:
@@ -229,9 +246,18 @@ def _require_creatable(config: Configuration, target: Target) -> None:
         raise conflict(target.subject, why)
 
 
-def _judged(resource: Resource, target: Target, *, generation: int) -> tuple[Resource, tuple[str, ...]]:
+def _as_new(sent: dict[str, Any]) -> dict[str, Any]:
+    """The object without the revision that it was seen at, when there still was one."""
+    if not isinstance(metadata := sent.get("metadata"), dict):
+        return sent
+    return {**sent, "metadata": {field: value for field, value in metadata.items() if field != "resourceVersion"}}
+
+
+def _judged(
+    resource: Resource, target: Target, *, before: Resource, generation: int
+) -> tuple[Resource, tuple[str, ...]]:
     """The resource with what is doubtful about it in its status, if its kind has one; and the same as warnings."""
-    doubts = judge(resource, target)
+    doubts = judge(resource, target, before=before)
     return (with_messages(resource, doubts, generation=generation) if target.kind.has_status else resource), doubts
 
 
@@ -261,30 +287,10 @@ def _check_finalizers(current: Resource, changed: Resource, target: Target) -> N
         raise invalid(target.subject, [Cause("metadata.finalizers", problem, "FieldValueForbidden")])
 
 
-async def _collected(tx: Transaction, written: Written, catalog: Catalog, *, before: Resource | None) -> Written:
-    """What was given owners none of which exists goes at once, as Kubernetes' garbage collector has it go soon.
-
-    Of an owner of a kind that is not served, or that is only shown, nobody knows: it is taken to exist, as there.
-    """
-    given = written.resource.owners
-    if before and (before.deleting or before.owners == given):
-        return written
-    if any(_is_beyond(owner.key, catalog) for owner in given):
-        return written
-    if not await take_away_ownerless(tx, written.resource, now=datetime.now(UTC)):
-        return written
-    return replace(written, warnings=(*written.warnings, OWNERLESS))
-
-
-def _is_beyond(owner: Key, catalog: Catalog) -> bool:
-    return is_shown(owner) or catalog.kind_of(owner.group, owner.kind) is None
-
-
-async def _ended(
-    tx: Transaction, written: Written, catalog: Catalog, *, before: Resource | None, options: WriteOptions
-) -> Written:
+async def _ended(tx: Transaction, written: Written, *, before: Resource | None, options: WriteOptions) -> Written:
     """What follows from a write. A dry run tells the revision that there is, as in Kubernetes: none of a new object."""
-    ended = await _collected(tx, written, catalog, before=before)
+    ended = await followed(tx, written, before=before, now=datetime.now(UTC))
+    ended = replace(ended, before=before.revision if before else 0)
     if not options.dry_run:
         return ended
     return replace(ended, resource=replace(ended.resource, revision=before.revision if before else 0))
@@ -295,20 +301,13 @@ def _filled(resource: Resource, draft: Draft, target: Target, catalog: Catalog) 
     sent = draft.metadata
     return replace(
         resource,
-        body=target.kind.default(draft.body),
-        labels=sent.labels,
+        body=target.kind.default(with_kept(draft.body, resource, target.kind)),
+        labels={**sent.labels, **target.kind.own_labels(resource.key.name)},
         annotations=sent.annotations,
-        owners=_owners(sent, target, catalog),
+        owners=tuple(owner_of(reference, target, catalog) for reference in sent.owners),
         finalizers=sent.finalizers,
+        generate_name=sent.generate_name,
     )
-
-
-def _owners(sent: Metadata, target: Target, catalog: Catalog) -> tuple[Owner, ...]:
-    def is_namespaced(group: str, kind: str) -> bool:
-        served = catalog.kind_of(group, kind)
-        return served is None or served.namespaced
-
-    return tuple(owner(reference, target.namespace, is_namespaced) for reference in sent.owners)
 
 
 async def _require_namespace(tx: Transaction, target: Target) -> None:

@@ -7,7 +7,7 @@ In: what all requests pass, a caller, what it wants. Out: nothing, or a Refusal 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from outrig.api.access.acting import check_impersonation
+from outrig.api.access.acting import Wanted, check_impersonation
 from outrig.api.access.gate import Gate
 from outrig.api.access.rules import Attributes
 from outrig.api.accounts import account
@@ -30,16 +30,20 @@ def require_path(gate: Gate, caller: Caller, path: str, *, verb: str = "get") ->
 def require(gate: Gate, caller: Caller, kind: Kind | RefusedKind, *, address: Address, method: str) -> None:
     """Raises Refusal unless the caller may do that with resources of a kind. A PUT is an update, even a first one."""
     account().mesh = address.mesh
+    _require(gate, caller, attributes_of(kind, address, method), f'the resource of type "{kind.name}"')
+
+
+def attributes_of(kind: Kind | RefusedKind, address: Address, method: str) -> Attributes:
+    """What a request about resources of a kind would do."""
     verb = _VERBS.get(method, "get" if address.name else "list")
-    asked = Attributes(verb, kind.group, kind.plural, name=address.name)
-    _require(gate, caller, asked, f'the resource of type "{kind.name}"')
+    return Attributes(verb, kind.group, kind.plural, name=address.name)
 
 
 def require_acting(gate: Gate, caller: Caller, sent: Mapping[str, Any]) -> None:
     """Raises ApiError (403) unless the caller may act as the user that a token is asked for."""
     groups = sent.get("groups")
-    listed = [str(group) for group in groups] if isinstance(groups, list) else []
-    check_impersonation(caller, str(sent.get("name") or ""), listed, gate.grants)
+    listed = tuple(str(group) for group in groups) if isinstance(groups, list) else ()
+    check_impersonation(caller, Wanted(str(sent.get("name") or ""), listed), gate.grants)
 
 
 def who_am_i(caller: Caller) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from outrig.api.access.gate import Gate
+from outrig.api.access.rules import Attributes
+from outrig.api.accounts import Account
 from outrig.api.callers import Caller
 from outrig.api.edge import Answering
 from outrig.api.kuma import about
 from outrig.api.kuma.about import Installation
-from outrig.api.kuma.access import require_acting, require_path, who_am_i
+from outrig.api.kuma.access import attributes_of, require_acting, require_path, who_am_i
 from outrig.api.kuma.addresses import first_word, parse_path
 from outrig.api.kuma.catalog import Catalog
 from outrig.api.kuma.inspection import Inspector
@@ -70,7 +72,7 @@ class Parts:
 def kuma_routes(parts: Parts) -> list[BaseRoute]:
     """The routes of Kuma's API, to be mounted before those that take every path."""
     api = KumaApi(parts)
-    return [_Beginning(api.beginnings, Answering(api.respond, refuse, parts.gate))]
+    return [_Beginning(api.beginnings, Answering(api.respond, refuse, parts.gate, describe=api.describe))]
 
 
 class _Beginning(BaseRoute):
@@ -101,6 +103,15 @@ class KumaApi:
     def beginnings(self) -> frozenset[str]:
         """The first words of the paths it answers; empty: of `/`."""
         return frozenset((*map(first_word, _PAGES), first_word(_TOKENS), *_TOTALS, *_ABSENT, *self._catalog.plurals))
+
+    def describe(self, request: Request, account: Account) -> None:
+        """Note what is asked of which resource, or of which page."""
+        address = parse_path(request.scope["path"])
+        kind = self._catalog.find(address.plural) if address else None
+        if address and kind:
+            account.mesh, account.asked = address.mesh, attributes_of(kind, address, request.method)
+        else:
+            account.asked = Attributes(request.method.lower(), path=request.scope["path"])
 
     async def respond(self, request: Request, caller: Caller) -> Response:
         """The answer. Raises ApiError, and what a store raises."""

@@ -16,6 +16,7 @@ from outrig.api.kuma.documents import MODIFIED, timestamp
 from outrig.api.kuma.drafts import Draft, merged, read_draft
 from outrig.api.kuma.refusals import DELETE, PROCESS, Refusal, named, not_found, not_valid
 from outrig.api.refusals import ApiError, Cause
+from outrig.api.turns import aside
 from outrig.api.writing import Written, run
 from outrig.dialects.causes import cause_of, in_order, sentence, shown
 from outrig.dialects.core.namespace import NAMESPACE, mesh_of
@@ -96,7 +97,8 @@ class Writing:
             if id_of(place.kind) == DATAPLANE:
                 await keep_offers(tx, stored)
             warnings = (*draft.warnings, *_overruled(sent, stored), *await _rivals(tx, stored, place.kind))
-            return Written(stored, warnings, created=current is None)
+            before = current.revision if current else 0
+            return Written(stored, warnings, created=current is None, before=before)
 
         try:
             return await run(self.store, work, dry_run=False)
@@ -122,7 +124,7 @@ class Writing:
     async def _draft(self, sent: dict[str, Any], place: Place) -> Draft:
         """Taken apart. Raises Refusal for all that is wrong, its mesh included where that is not there."""
         try:
-            return read_draft(sent, place.kind, mesh=place.mesh, name=place.name)
+            return await aside(read_draft, sent, place.kind, mesh=place.mesh, name=place.name)
         except Refusal as refused:
             if not place.in_mesh or (is_mesh_name(place.mesh) and await self.store.get(mesh_key(place.mesh))):
                 raise

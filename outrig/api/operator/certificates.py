@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from outrig.api.access.acting import check_impersonation
-from outrig.api.access.certificates import Row, record, row_in, rows
+from outrig.api.access.acting import Wanted, check_impersonation
+from outrig.api.access.certificates import GROUP, PLURAL, Row, record, row_in, rows
 from outrig.api.access.gate import Gate
 from outrig.api.access.rules import Attributes
-from outrig.api.accounts import account
+from outrig.api.accounts import Account, account
 from outrig.api.bodies import decode, media_type, read_body
 from outrig.api.callers import Caller
 from outrig.api.edge import Answering
@@ -37,11 +37,10 @@ from outrig.resources import Resource
 from outrig.store.protocol import Store
 
 PATH: Final = "/outrig/v1/certificates"
-GROUP: Final = "access.outrig.dev"
-PLURAL: Final = "certificates"
 DEFAULT: Final = "24h"
 LONGEST: Final = timedelta(days=365)
 _NAME: Final = re.compile(r"[!-~]([ -~]{0,62}[!-~])?")
+_VERBS: Final = {"POST": "create", "GET": "list", "HEAD": "list", "DELETE": "delete"}
 _SERIAL: Final = re.compile(r"[0-9a-f]{1,40}")
 
 
@@ -82,17 +81,16 @@ class Desk:
 
     def routes(self) -> list[Route]:
         """The routes."""
-        answering = Answering(self.respond, refuse, self.gate)
+        answering = Answering(self.respond, refuse, self.gate, describe=_describe)
         return [Route(PATH, answering), Route(f"{PATH}/{{serial}}", answering)]
 
     async def respond(self, request: Request, caller: Caller) -> Response:
         """The answer. Raises ApiError."""
-        serial = str(request.path_params.get("serial", ""))
-        verbs = {"POST": "create", "GET": "list", "HEAD": "list", "DELETE": "delete"}
-        verb = verbs.get(request.method, "")
+        asked = _asked(request)
+        verb, serial = asked.verb, asked.name
         if not verb or (serial and verb != "delete"):
-            raise method_not_allowed(Subject(GROUP, PLURAL))
-        self.gate.require(caller, Attributes(verb, GROUP, PLURAL, name=serial))
+            raise method_not_allowed(Subject(GROUP, PLURAL), ["DELETE"] if serial else list(_VERBS))
+        self.gate.require(caller, asked)
         match verb:
             case "create":
                 return answer(await self._issue(request, caller), status=201)
@@ -105,7 +103,7 @@ class Desk:
     async def _issue(self, request: Request, caller: Caller) -> dict[str, Any]:
         asked = _read(decode(await read_body(request), media_type(request)))
         groups, lifetime = tuple(dict.fromkeys(asked.groups)), _lifetime(asked.valid_for)
-        check_impersonation(caller, asked.user, [*groups], self.gate.grants)
+        check_impersonation(caller, Wanted(asked.user, groups), self.gate.grants)
         try:
             signed = self.sign(asked.csr, asked.user, groups=groups, lifetime=lifetime)
         except OutrigError as error:
@@ -142,6 +140,15 @@ class Desk:
             written = await (tx.update(replace(stored, body=wanted.body)) if stored else tx.create(wanted))
         await self.gate.reached(written.revision)
         return marked
+
+
+def _asked(request: Request) -> Attributes:
+    """What a request would do; no verb for a method that is not taken."""
+    return Attributes(_VERBS.get(request.method, ""), GROUP, PLURAL, name=str(request.path_params.get("serial", "")))
+
+
+def _describe(request: Request, account: Account) -> None:
+    account.asked = _asked(request)
 
 
 def _read(sent: Any) -> Asked:

@@ -5,6 +5,7 @@ text. Out: for each the `status` that creating or replacing it would have, `warn
 its API. All of it is done in one transaction, as the caller, and undone. Refuses more than MOST writes at once.
 """
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +27,8 @@ from outrig.api.kube.app import KubeApi
 from outrig.api.kube.statuses import Subject, method_not_allowed
 from outrig.api.kuma.app import KumaApi, Parts
 from outrig.api.kuma.refusals import refuse as refuse_kuma
-from outrig.api.refusals import bad_request, unauthorized
+from outrig.api.refusals import ApiError, bad_request, unauthorized
+from outrig.api.turns import aside
 from outrig.dialects.causes import check_body
 from outrig.dialects.kind import Kind
 from outrig.dialects.schema import Form
@@ -36,6 +38,7 @@ from outrig.store.protocol import Listing, Query, Store, Transaction
 
 PATH: Final = "/outrig/v1/dry-run"
 MOST: Final = 500
+_FOUND: Final = 200
 _NOT_FOUND: Final = 404
 _KUBE: Final = ("/api/", "/apis/")
 
@@ -71,6 +74,9 @@ class _Within:
     async def transaction(self) -> AsyncIterator[Transaction]:
         yield self._tx
 
+    async def revision(self) -> int:
+        return 0  # what is asked here is asked of now, and the store is taken
+
     async def get(self, key: Key) -> Resource | None:
         return await self._tx.get(key)
 
@@ -88,11 +94,14 @@ class _Stage:
 
     async def write(self, write: _Write) -> dict[str, Any]:
         """What creating or replacing it would be answered."""
-        replaced = await self._ask("PUT", write.path, write.document)
-        creates = all(path.startswith(_KUBE) for path in (write.path, write.collection))
-        if replaced.status_code == _NOT_FOUND and creates:
+        if not write.path.startswith(_KUBE):
+            return _outcome(await self._ask("PUT", write.path, write.document))
+        there = await self._ask("GET", write.path, "")
+        if there.status_code == _NOT_FOUND and write.collection.startswith(_KUBE):
             return _outcome(await self._ask("POST", write.collection, write.document))
-        return _outcome(replaced)
+        if there.status_code != _FOUND:
+            return _outcome(there)
+        return _outcome(await self._ask("PUT", write.path, _as_seen(write.document, bytes(there.body))))
 
     async def _ask(self, method: str, path: str, body: str) -> Response:
         """As the API answers it. Of Kuma's only PUT is asked: by POST it issues tokens."""
@@ -100,13 +109,15 @@ class _Stage:
         refused: Refuse = refuse_kuma
         if path.startswith(_KUBE):
             respond, refused = self.kube.respond, refuse
-        with accounting():
+        with accounting() as told:
             try:
-                return await respond(_request(method, path, body), self.caller)
+                response = await respond(_request(method, path, body), self.caller)
             except OutrigError as error:
-                if response := refused(error):
-                    return response
-                raise
+                if not (refusal := refused(error)):
+                    raise
+                response = refusal
+            response.raw_headers.extend(told.headers)
+            return response
 
 
 def rehearsal_route(parts: Parts, kinds: Sequence[Kind]) -> Route:
@@ -114,11 +125,11 @@ def rehearsal_route(parts: Parts, kinds: Sequence[Kind]) -> Route:
 
     async def respond(request: Request, caller: Caller) -> Response:
         if request.method != "POST":
-            raise method_not_allowed(Subject("outrig.dev", "dry-run"))
+            raise method_not_allowed(Subject("outrig.dev", "dry-run"), ["POST"])
         if caller.is_anonymous:
             raise unauthorized("only who has signed in may ask what a write would do")
         account().dry_run = True
-        asked = _read(decode(await read_body(request), media_type(request)))
+        asked = _read(await aside(decode, await read_body(request), media_type(request)))
         return JSONResponse({"outcomes": await _rehearsed(parts, kinds, caller, writes=asked.writes)})
 
     return Route(PATH, Answering(respond, refuse, parts.gate))
@@ -149,6 +160,18 @@ def _read(sent: object) -> _Asked:
     return _Asked.model_validate(sent)
 
 
+def _as_seen(document: str, there: bytes) -> str:
+    """The document as of whoever has just read what it replaces; as it is, where it is none."""
+    try:
+        sent = decode(document.encode(), "application/json")
+    except ApiError:
+        return document
+    if not isinstance(sent, dict) or not isinstance(sent.get("metadata"), dict):
+        return document
+    version = decode(there, "application/json")["metadata"].get("resourceVersion", "")
+    return json.dumps({**sent, "metadata": {**sent["metadata"], "resourceVersion": version}})
+
+
 def _request(method: str, path: str, body: str) -> Request:
     scope = {
         "type": "http",
@@ -169,7 +192,7 @@ def _request(method: str, path: str, body: str) -> Request:
 
 
 def _outcome(response: Response) -> dict[str, Any]:
-    told = decode(bytes(response.body), "application/json")
+    told = json.loads(bytes(response.body))
     if response.status_code >= 400:
         return {"status": response.status_code, "refusal": told}
     headers = [value.decode() for name, value in response.raw_headers if name == b"warning"]

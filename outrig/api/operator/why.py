@@ -13,7 +13,7 @@ from starlette.routing import Route
 from outrig.api.access.gate import Gate
 from outrig.api.access.rules import Attributes
 from outrig.api.callers import Caller
-from outrig.api.edge import Answering
+from outrig.api.edge import READS, Answering
 from outrig.api.kube.answers import answer, refuse
 from outrig.api.kube.statuses import Subject, method_not_allowed
 from outrig.api.refusals import bad_request
@@ -38,8 +38,8 @@ def why_route(witness: Witness, gate: Gate) -> Route:
     """The route."""
 
     async def respond(request: Request, caller: Caller) -> Response:
-        if request.method not in ("GET", "HEAD"):
-            raise method_not_allowed(_SUBJECT)
+        if request.method not in READS:
+            raise method_not_allowed(_SUBJECT, READS)
         gate.require(caller, Attributes("get", path=PATH))
         asked = _asked(request)
         try:

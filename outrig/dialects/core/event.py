@@ -103,6 +103,7 @@ EVENT: Final = Kind(
     schema=EventBody,
     has_status=False,
     strategic_merge=True,
+    created_by_update=True,
     findings=_findings,
     columns=(
         Column("Last Seen", _last_seen, kind="date", description="Time since it was last seen"),
@@ -132,7 +133,7 @@ def normal_event(about: Key, *, uid: str, reason: str, message: str, now: dateti
     """The body of an Event that is no warning."""
     return {
         "involvedObject": {
-            "apiVersion": f"{about.group}/v1",
+            "apiVersion": f"{about.group}/v1".removeprefix("/"),
             "kind": about.kind,
             "namespace": about.namespace,
             "name": about.name,

@@ -1,7 +1,8 @@
 """Service: a host that callers know, its ports, and by selector the workloads behind it.
 
 Inside the mesh a NodePort or LoadBalancer Service is what a ClusterIP one is. There is no kube-proxy, so no cluster IP
-is handed out: `clusterIP` stays as written. Refuses ExternalName: callers would get 503 where they expect another host.
+is handed out: `clusterIP` stays as first written. Refuses ExternalName: callers would get 503 where they expect another
+host.
 """
 
 from typing import Final
@@ -9,15 +10,16 @@ from typing import Final
 from outrig.dialects.columns import AGE
 from outrig.dialects.core.service_findings import findings
 from outrig.dialects.core.service_spec import ServiceBody, ServicePortSpec, ServiceSpec, with_defaults
-from outrig.dialects.kind import Column, Kind, Scope
+from outrig.dialects.kind import Column, Kind, Scope, SetOnce
 from outrig.dialects.protocols import protocol_of_port
 from outrig.dialects.reach import asked_distribution, export_words, exported_to, is_near_first
 from outrig.dialects.schema import parse
 from outrig.dialects.statuses import ServiceStatus
 from outrig.model import Selector, Service, ServicePort, labels_of
-from outrig.resources import Resource
+from outrig.resources import Json, Resource
 
 CLUSTER_DOMAIN: Final = "cluster.local"
+_FIXED: Final = "may not change once set"
 
 
 def _compile(resource: Resource, scope: Scope) -> tuple[Service, ...]:  # noqa: ARG001 - hosts are the same in any mesh
@@ -61,6 +63,11 @@ def _ports_cell(resource: Resource) -> str:
     return ",".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in ports) or "<none>"
 
 
+def _observed(resource: Resource) -> Json:
+    """As Kubernetes has it of a Service without a load balancer, unless somebody wrote more."""
+    return {"loadBalancer": {}, **resource.status}
+
+
 def _selector_cell(resource: Resource) -> str:
     selector = resource.spec.get("selector") or {}
     return ",".join(f"{key}={value}" for key, value in sorted(selector.items())) or "<none>"
@@ -77,7 +84,8 @@ SERVICE: Final = Kind(
     schema=ServiceBody,
     status_schema=ServiceStatus,
     strategic_merge=True,
-    set_once=("clusterIP",),
+    created_by_update=True,
+    set_once=(SetOnce("spec.clusterIP", _FIXED), SetOnce("spec.clusterIPs", _FIXED)),
     columns=(
         Column("Type", lambda service: _spec(service, "type"), description="ClusterIP, NodePort or LoadBalancer"),
         Column("Cluster-IP", lambda service: _spec(service, "clusterIP"), description="Its address, if one was given"),
@@ -88,5 +96,6 @@ SERVICE: Final = Kind(
     ),
     default=with_defaults,
     findings=findings,
+    observed=_observed,
     compile=_compile,
 )

@@ -8,6 +8,7 @@ from outrig.dialects.core.service_spec import ServiceBody, ServicePortSpec, Serv
 from outrig.dialects.findings import (
     BAD_NAME,
     DUPLICATE,
+    INVALID,
     MISSING,
     NOT_HONOURED,
     NOT_SUPPORTED,
@@ -27,7 +28,7 @@ def findings(resource: Resource) -> tuple[Finding, ...]:
     """All findings of a Service that fits its schema."""
     spec = parse(ServiceBody, resource).spec
     place = Place(resource.key)
-    checks = (_type, _selection, _ports, _no_effect)
+    checks = (_type, _addresses, _selection, _ports, _no_effect)
     found = (finding for check in checks for finding in check(place, spec))
     return (*_name(resource), *found, *_export(resource), *_distribution(resource, spec))
 
@@ -46,6 +47,11 @@ def _type(place: Place, spec: ServiceSpec) -> Iterator[Finding]:
     if spec.type in ("NodePort", "LoadBalancer"):
         problem = f"{spec.type} opens nothing to the outside"
         yield (place / "type").warning(NOT_HONOURED, problem, "inside the mesh it is a ClusterIP Service")
+
+
+def _addresses(place: Place, spec: ServiceSpec) -> Iterator[Finding]:
+    if spec.cluster_ip and spec.cluster_ips and spec.cluster_ips[0] != spec.cluster_ip:
+        yield (place / "clusterIPs").error(INVALID, "first value must match `clusterIP`")
 
 
 def _selection(place: Place, spec: ServiceSpec) -> Iterator[Finding]:

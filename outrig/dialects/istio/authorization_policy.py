@@ -113,6 +113,7 @@ AUTHORIZATION_POLICY: Final = Kind(
     short_names=("ap",),
     categories=("istio-io", "security-istio-io"),
     versions=("v1", "v1beta1"),
+    deprecated=("v1beta1",),
     schema=AuthorizationPolicyBody,
     columns=(Column("Action", _action_cell, description="What happens to what its rules fit"), AGE),
     findings=findings,

@@ -117,6 +117,7 @@ PEER_AUTHENTICATION: Final = Kind(
     short_names=("pa",),
     categories=("istio-io", "security-istio-io"),
     versions=("v1", "v1beta1"),
+    deprecated=("v1beta1",),
     schema=PeerAuthenticationBody,
     columns=(Column("Mode", _mode_cell, description="Mode for all ports"), AGE),
     findings=_findings,

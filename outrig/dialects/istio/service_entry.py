@@ -137,6 +137,7 @@ SERVICE_ENTRY: Final = Kind(
     short_names=("se",),
     categories=("istio-io", "networking-istio-io"),
     versions=("v1", "v1beta1", "v1alpha3"),
+    deprecated=("v1beta1",),
     schema=ServiceEntryBody,
     columns=(
         Column("Hosts", _hosts_cell, description="Hosts of the service"),

@@ -79,6 +79,7 @@ WORKLOAD_ENTRY: Final = Kind(
     short_names=("we",),
     categories=("istio-io", "networking-istio-io"),
     versions=("v1", "v1beta1", "v1alpha3"),
+    deprecated=("v1beta1",),
     schema=WorkloadEntryBody,
     status_schema=WorkloadStatus,
     columns=(
@@ -90,5 +91,6 @@ WORKLOAD_ENTRY: Final = Kind(
         condition_column(PROGRAMMED, "Programmed", "Whether its proxy has accepted its configuration"),
     ),
     findings=_findings,
+    ours=is_registered,
     compile=_compile,
 )

@@ -82,6 +82,7 @@ WORKLOAD_GROUP: Final = Kind(
     short_names=("wg",),
     categories=("istio-io", "networking-istio-io"),
     versions=("v1", "v1beta1", "v1alpha3"),
+    deprecated=("v1beta1",),
     schema=WorkloadGroupBody,
     columns=(AGE,),
     findings=_findings,

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from outrig.dialects.findings import INVALID, MISSING, NOT_HONOURED, NOT_SUPPORTED, SELECTS_NOTHING, Place
+from outrig.dialects.findings import DEPRECATED, INVALID, MISSING, NOT_HONOURED, NOT_SUPPORTED, SELECTS_NOTHING, Place
 from outrig.dialects.kuma.permission_spec import Match, PermissionBody, PermissionSpec, RuleDefault, SpiffeId
-from outrig.dialects.kuma.target_ref import CALLERS, TARGETS, target_findings
+from outrig.dialects.kuma.tags import SERVICE
+from outrig.dialects.kuma.target_ref import CALLERS, TARGETS, TargetRef, target_findings
 from outrig.dialects.schema import parse
 from outrig.errors import Finding
 from outrig.resources import Resource
@@ -30,6 +31,7 @@ def _of_effect(resource: Resource) -> Iterator[Finding]:
 def _of_spec(place: Place, spec: PermissionSpec) -> Iterator[Finding]:
     if spec.target_ref is not None:
         yield from target_findings(place / "targetRef", spec.target_ref, TARGETS)
+        yield from _of_age(place / "targetRef", spec.target_ref)
     if spec.from_ and spec.rules:
         yield (place / "from").error(INVALID, "fields 'to' and 'from' must be empty when 'rules' is defined")
     if not (spec.from_ or spec.rules):
@@ -38,7 +40,16 @@ def _of_spec(place: Place, spec: PermissionSpec) -> Iterator[Finding]:
 
 def _of_from(place: Place, spec: PermissionSpec) -> Iterator[Finding]:
     for number, one in enumerate(spec.from_):
-        yield from target_findings((place / "from")[number] / "targetRef", one.target_ref, CALLERS)
+        here = (place / "from")[number] / "targetRef"
+        yield from target_findings(here, one.target_ref, CALLERS)
+        yield from _of_age(here, one.target_ref)
+
+
+def _of_age(place: Place, target: TargetRef) -> Iterator[Finding]:
+    """As in Kuma, which deprecates services by name in both references of this policy."""
+    if target.kind == "MeshService":
+        hint = f"write kind: MeshSubset, tags: {{{SERVICE}: {target.name or 'NAME'}}}"
+        yield (place / "kind").warning(DEPRECATED, "'MeshService' is deprecated", hint)
 
 
 def _of_rules(place: Place, spec: PermissionSpec) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from outrig.dialects.columns import AGE
 from outrig.dialects.findings import INVALID, MISSING, NOT_SUPPORTED, Place
 from outrig.dialects.kind import Kind
-from outrig.dialects.onboarding.label_selector import LabelSelector, selector_findings
+from outrig.dialects.label_selector import LabelSelector, selector_findings
 from outrig.dialects.schema import QUOTED, Form, parse
 from outrig.errors import Finding
 from outrig.resources import Resource

@@ -4,19 +4,21 @@ In: the body of a binding. Out: findings, columns.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Final
 
 from pydantic import Field
 
 from outrig.dialects.columns import AGE
-from outrig.dialects.findings import INVALID, NOT_HONOURED, Place
-from outrig.dialects.kind import Column
-from outrig.dialects.schema import ATOMIC, Form, checked, parse
+from outrig.dialects.findings import INVALID, MISSING, NOT_HONOURED, Place
+from outrig.dialects.kind import Column, SetOnce
+from outrig.dialects.schema import ATOMIC, Form, parse
+from outrig.dialects.syntax import is_dns_subdomain
 from outrig.errors import Finding
 from outrig.resources import Json, Resource
 
 GROUP: Final = "rbac.authorization.k8s.io"
 VERSIONS: Final = ("v1",)
+SET_ONCE: Final = (SetOnce("roleRef", "cannot change roleRef"),)
 _OF_SUBJECT: Final = {"User": GROUP, "Group": GROUP, "ServiceAccount": ""}
 
 
@@ -24,10 +26,8 @@ class RoleRef(Form):
     """The role that a binding gives."""
 
     api_group: str = Field(default=GROUP, description=f"Always {GROUP}.")
-    kind: Annotated[str, checked(("Role", "ClusterRole").__contains__, "Role or ClusterRole")] = Field(
-        description="Role (of the same namespace) or ClusterRole."
-    )
-    name: str = Field(min_length=1, description="The name of the role.")
+    kind: str = Field(description="Role (of the same namespace) or ClusterRole.")
+    name: str = Field(description="The name of the role.")
 
 
 class Subject(Form):
@@ -35,8 +35,10 @@ class Subject(Form):
 
     kind: str = Field(description="User, Group or ServiceAccount.")
     api_group: str = Field(default="", description=f'{GROUP} of users and groups, "" of service accounts.')
-    name: str = Field(min_length=1, description="The name, as `kubectl auth whoami` shows it.")
-    namespace: str = Field(default="", description="Of a service account; nobody else has one.")
+    name: str = Field(description="The name, as `kubectl auth whoami` shows it.")
+    namespace: str = Field(
+        default="", description="Of a service account; in a RoleBinding its own, if left out. Nobody else has one."
+    )
 
 
 class BindingBody(Form):
@@ -67,22 +69,34 @@ def _role_findings(role: RoleRef, place: Place, kinds: tuple[str, ...]) -> Itera
         yield (place / "apiGroup").error(INVALID, f"must be {GROUP}")
     if role.kind not in kinds:
         yield (place / "kind").error(INVALID, f"must be {' or '.join(kinds)}")
+    if not role.name:
+        yield (place / "name").error(MISSING, "a binding names its role")
+    elif role.name in (".", "..") or {"/", "%"} & {*role.name}:
+        yield (place / "name").error(INVALID, "no role has such a name: it may not be '.' or '..', nor have '/' or '%'")
 
 
 def _subject_findings(body: BindingBody, place: Place) -> Iterator[Finding]:
     for index, subject in enumerate(body.subjects):
         at = place[index]
+        if not subject.name:
+            yield (at / "name").error(MISSING, "a subject has a name")
         if subject.kind not in _OF_SUBJECT:
             yield (at / "kind").error(INVALID, f"must be one of {', '.join(_OF_SUBJECT)}")
             continue
         if subject.api_group != _OF_SUBJECT[subject.kind]:
             yield (at / "apiGroup").error(INVALID, f'must be "{_OF_SUBJECT[subject.kind]}"')
-        is_account = subject.kind == "ServiceAccount"
-        if is_account and not subject.namespace:
-            yield (at / "namespace").error(INVALID, "a service account is in a namespace")
-        if is_account:
-            why = "no credential of a service account lets anybody in: bind a user or a group"
-            yield at.warning(NOT_HONOURED, why)
+        if subject.kind == "ServiceAccount":
+            yield from _account_findings(subject, at)
+
+
+def _account_findings(subject: Subject, place: Place) -> Iterator[Finding]:
+    if subject.name and not is_dns_subdomain(subject.name):
+        why = "a service account has lower-case letters, digits, '-' and '.', and begins and ends with one of the first"
+        yield (place / "name").error(INVALID, why)
+    if not subject.namespace and not place.origin.namespace:
+        yield (place / "namespace").error(MISSING, "a service account is in a namespace")
+    why = "no credential of a service account lets anybody in: bind a user or a group"
+    yield place.warning(NOT_HONOURED, why)
 
 
 def _with_group(subject: Json) -> Json:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from outrig.dialects.kind import Kind
-from outrig.dialects.rbac.binding import COLUMNS, GROUP, VERSIONS, BindingBody, binding_findings, defaulted
+from outrig.dialects.rbac.binding import COLUMNS, GROUP, SET_ONCE, VERSIONS, BindingBody, binding_findings, defaulted
 
 CLUSTER_ROLE_BINDING: Final = Kind(
     group=GROUP,
@@ -14,6 +14,8 @@ CLUSTER_ROLE_BINDING: Final = Kind(
     namespaced=False,
     has_status=False,
     strategic_merge=True,
+    created_by_update=True,
+    set_once=SET_ONCE,
     columns=COLUMNS,
     default=defaulted,
     findings=lambda resource: binding_findings(resource, "ClusterRole"),

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import Field
 
-from outrig.dialects.findings import INVALID, Place
+from outrig.dialects.findings import INVALID, MISSING, Place
 from outrig.dialects.schema import Form
 from outrig.errors import Finding
 
@@ -54,7 +54,7 @@ def rule_findings(rules: Sequence[PolicyRule], place: Place, *, namespaced: bool
 
 def _findings(rule: PolicyRule, place: Place, *, namespaced: bool) -> Iterator[Finding]:
     if not rule.verbs:
-        yield (place / "verbs").error(INVALID, "verbs must contain at least one value")
+        yield (place / "verbs").error(MISSING, "verbs must contain at least one value")
     if rule.non_resource_urls:
         if namespaced:
             why = "namespaced rules cannot apply to non-resource URLs"
@@ -64,9 +64,9 @@ def _findings(rule: PolicyRule, place: Place, *, namespaced: bool) -> Iterator[F
             yield (place / "nonResourceURLs").error(INVALID, why)
         return
     if not rule.api_groups:
-        yield (place / "apiGroups").error(INVALID, "resource rules must supply at least one api group")
+        yield (place / "apiGroups").error(MISSING, "resource rules must supply at least one api group")
     if not rule.resources:
-        yield (place / "resources").error(INVALID, "resource rules must supply at least one resource")
+        yield (place / "resources").error(MISSING, "resource rules must supply at least one resource")
 
 
 def _combinations(rule: PolicyRule) -> int:

@@ -33,6 +33,7 @@ ROLE: Final = Kind(
     schema=RoleBody,
     has_status=False,
     strategic_merge=True,
+    created_by_update=True,
     columns=(CREATED_AT,),
     findings=_findings,
 )

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from outrig.api.access.gate import WATCHED, Gate
 from outrig.api.callers import ADMINS, VIEWERS, Authenticator, signed_in
 from outrig.api.kube.app import kube_app
 from outrig.api.serving import Serving, Tls, serve
-from outrig.ca.authorities import Authorities, KeyPair, open_authorities
+from outrig.ca.authorities import Authorities, KeyPair, open_authorities, utc_now
 from outrig.control.following import follow
 from outrig.kit.tasks import running
 from outrig.resources import Key, Resource
@@ -93,7 +93,7 @@ class Kubectl:
         """Start a command."""
         fixed = [f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.home}/cache", f"--user={user}"]
         piped = asyncio.subprocess.PIPE
-        environment = {"HOME": str(self.home), "PATH": os.environ["PATH"]}
+        environment = {"HOME": str(self.home), "TMPDIR": str(self.home), "PATH": os.environ["PATH"]}
         return await asyncio.create_subprocess_exec(
             self.binary, *fixed, *arguments, stdin=piped, stdout=piped, stderr=piped, env=environment
         )
@@ -136,7 +136,7 @@ async def running_api(home: Path, store: MemoryStore | None = None) -> AsyncIter
     store = store or MemoryStore()
     async with store.transaction() as tx:
         await tx.create(Resource(Key("", "Namespace", "", "", "default")))
-    authorities = await open_authorities(store)
+    authorities = replace(await open_authorities(store, clock=yesterday), clock=utc_now)
     chain, key = written(home, "server", authorities.issue_server(["127.0.0.1", "localhost"]))
     (home / "roots.pem").write_text(authorities.control_roots)
     (home / "clients.pem").write_text(authorities.clients.pem)
@@ -146,12 +146,17 @@ async def running_api(home: Path, store: MemoryStore | None = None) -> AsyncIter
     app = Starlette(routes=[*desk_of(store, gate, authorities).routes(), *kube_app(store, KINDS, gate).routes])
     async with (
         running(gate.follow(follow(store, WATCHED))),
-        serve(app, host="127.0.0.1", port=0, tls=Tls(chain, key, home / "clients.pem")) as serving,
+        serve(app, host="127.0.0.1", port=0, tls=Tls(chain, key, home / "clients.pem", at_any_time=True)) as serving,
     ):
         await gate.ready()
         api = Api(store, authorities, serving, home)
         _write_kubeconfig(api)
         yield api
+
+
+def yesterday() -> datetime:
+    """This time yesterday."""
+    return datetime.now(UTC) - timedelta(days=1)
 
 
 def written(home: Path, name: str, pair: KeyPair) -> tuple[Path, Path]:

@@ -39,13 +39,13 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield running
 
 
-async def outrig(api: Api, *arguments: str) -> str:
-    """The command, as the administrator."""
-    command = (sys.executable, "-m", "outrig", "kubeconfig", *arguments, "--kubeconfig", str(api.home / "kubeconfig"))
-    piped = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=piped, stderr=piped, env={**os.environ})
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
+async def outrig(api: Api, *arguments: str, by: str = "kubeconfig") -> str:
+    """All that the command prints, as the administrator."""
+    command = (sys.executable, "-m", "outrig", "kubeconfig", *arguments, "--kubeconfig", str(api.home / by))
+    piped, both = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
+    process = await asyncio.create_subprocess_exec(*command, stdout=piped, stderr=both, env={**os.environ})
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
     return out.decode()
 
 
@@ -62,7 +62,16 @@ async def test_a_user_gets_a_kubeconfig_and_a_role_and_loses_them(api: Api) -> N
     async with asyncio.timeout(30):
         while b"ratings" not in await watch.stdout.readline():
             pass
-    assert "alice" in await outrig(api, "revoke", "--user", "alice")
+    assert "alice" in (told := await outrig(api, "revoke", "--user", "alice"))
+    assert "your own" not in told
     async with asyncio.timeout(30):
         await watch.communicate()
     assert "is revoked" in await alice.refused("get", "wg", user="alice")
+
+
+async def test_who_revokes_his_own_certificate_is_told_that_it_was(api: Api) -> None:
+    (api.home / "zoe").write_text(await outrig(api, "--user", "zoe", "--group", "outrig:admins"))
+    told = await outrig(api, "revoke", "--user", "zoe", by="zoe")
+    assert "this was your own certificate: the kubeconfig that this command used lets nobody in any more" in told
+    zoe = Kubectl(NEWEST, api.home, api.home / "zoe")
+    assert "You must be logged in" in await zoe.refused("get", "wg", user="zoe")

@@ -37,7 +37,8 @@ async def test_kubectl_prints_what_its_page_says(page: Path, version: str, tmp_p
 
 def _surroundings(work: Path, home: Path) -> dict[str, str]:
     path = f"{work / 'bin'}:{os.environ['PATH']}"
-    return {"PATH": path, "HOME": str(home), "KUBECONFIG": str(home / "kubeconfig"), "LANG": "C.UTF-8"}
+    home_files = {"HOME": str(home), "KUBECONFIG": str(home / "kubeconfig"), "TMPDIR": str(home)}
+    return {"PATH": path, "LANG": "C.UTF-8", **home_files}
 
 
 async def _check(command: Command, work: Path, surroundings: dict[str, str]) -> None:
