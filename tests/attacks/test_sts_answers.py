@@ -69,6 +69,12 @@ class Silent:
         raise AssertionError("asked AWS about an identity that was not established")
 
 
+@pytest.fixture(autouse=True)
+def own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control plane's own, which nobody asks for here: no AWS is started for them."""
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
 @pytest.fixture
 def sts() -> Sts:
     return Sts()
@@ -267,6 +273,7 @@ async def test_a_region_that_is_not_served_is_named_with_those_that_are(sts: Sts
     await plane.attestor.close()
 
 
+@pytest.mark.slow
 async def test_an_endpoint_for_emulators_gets_the_real_host_header(sts: Sts, aws: AwsServer) -> None:
     plane = await open_plane("http://127.0.0.1:9/", sts=sts, aws=Silent())
     sts.answer = lambda: error("AccessDenied")

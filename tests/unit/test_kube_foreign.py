@@ -128,6 +128,12 @@ async def test_who_wants_a_token_of_a_service_account_is_told_where_credentials_
     await admin.told("GET", f"{ACCOUNTS}/cart/tokens", 404)
 
 
+async def test_who_scales_a_group_is_told_what_scales_its_tasks(admin: Person) -> None:
+    path = "/apis/networking.istio.io/v1/namespaces/default/workloadgroups/details/scale"
+    for method, code in (("GET", 404), ("PATCH", 405), ("PUT", 405)):
+        assert "desiredCount of its ECS service" in (await admin.told(method, path, code, json={}))["message"]
+
+
 async def test_a_stranger_is_told_nothing_of_it(api: Scene) -> None:
     for path in ("/apis/kuma.io/v1alpha1/dataplanes", "/api/v1/pods"):
         assert "forbidden" in (await api.of("").told("GET", path, 403))["message"]

@@ -127,6 +127,10 @@ PARTS: Final = (
         "", "TokenRequest", "serviceaccounts/token",
         "gives a ServiceAccount no token: `outrig kubeconfig` and `outrig token user` issue credentials of users",
     ),
+    ForeignKind(
+        "networking.istio.io", ("v1", "v1beta1", "v1alpha3"), "Scale", "workloadgroups/scale",
+        "a WorkloadGroup has no scale: desiredCount of its ECS service says how many tasks run",
+    ),
 )  # fmt: skip
 """What a served kind has in Kubernetes besides, `plural/part`; not in discovery, as kubectl asks without it."""
 
