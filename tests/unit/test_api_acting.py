@@ -1,6 +1,5 @@
 """Acting as somebody else, as Kubernetes' impersonation filter has it: what is asked for, and who comes out."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -22,19 +21,12 @@ from tests.unit.access_making import (
     binding,
     role,
     rule,
-    scene,
     service,
 )
 
 CI = "system:serviceaccount:shop:ci"
 ADMIN = signed_in("admin", (ADMINS,), by="token")
 WHOAMI = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Scene]:
-    async with scene() as found:
-        yield found
 
 
 def headers(user: str, *groups: str, **more: str) -> Headers:

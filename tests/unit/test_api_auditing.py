@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,12 +18,6 @@ from tests.unit.kuma_making import dataplane
 
 MERGE = {"content-type": "application/merge-patch+json"}
 APPLY = {"content-type": "application/apply-patch+yaml"}
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Scene]:
-    async with scene() as found:
-        yield found
 
 
 @pytest.mark.parametrize(

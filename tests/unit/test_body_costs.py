@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +33,7 @@ from outrig.dialects.causes import check_body
 from outrig.resources import Key, Owner, Resource
 from outrig.store.memory import MemoryStore
 from outrig.store.protocol import Listing, Query, Transaction
-from tests.unit.access_making import Scene, scene
+from tests.unit.access_making import Scene
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 ACCOUNTS = "/api/v1/namespaces/shop/serviceaccounts"
@@ -50,12 +49,6 @@ def decode(body: bytes, media: str) -> Any:
 
 def account(**metadata: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "x", **metadata}}
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Scene]:
-    async with scene() as there:
-        yield there
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 """What programs other than kubectl ask: controllers, GitOps tools, client libraries, curl."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.unit.access_making import SERVICES, Person, Scene, scene, service
+from tests.unit.access_making import SERVICES, Person, service
 
 GROUPS = "/apis/networking.istio.io/v1/namespaces/shop/workloadgroups"
 AUTHORIZATION = "/apis/authorization.k8s.io/v1"
@@ -24,18 +23,6 @@ REVIEWS = {
     },
     "authentication.k8s.io": {"selfsubjectreviews"},
 }
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Scene]:
-    async with scene() as found:
-        yield found
-
-
-@pytest.fixture
-async def admin(api: Scene) -> AsyncIterator[Person]:
-    async with api.of() as client:
-        yield client
 
 
 def group(**metadata: Any) -> dict[str, Any]:

@@ -1,10 +1,7 @@
 """Kinds that are not served under Kubernetes' paths: rights to them are known, and whoever asks for one is told why."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from outrig.api.access.builtin import BUILT_IN
 from outrig.api.kube.catalog import Catalog
@@ -12,24 +9,12 @@ from outrig.api.kube.discovery import entries, entries_elsewhere
 from outrig.api.kube.foreign import ELSEWHERE, FOREIGN, READ_ALONG, ForeignKind
 from outrig.dialects import kuma
 from outrig.server.kinds import KINDS
-from tests.unit.access_making import Person, Scene, binding, role, rule, scene
+from tests.unit.access_making import Person, Scene, binding, role, rule
 
 AGGREGATED = {"accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"}
 TABLE = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"}
 REVIEWS = "/apis/authorization.k8s.io/v1"
 ACCOUNTS = "/api/v1/namespaces/shop/serviceaccounts"
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Scene]:
-    async with scene() as people:
-        yield people
-
-
-@pytest.fixture
-async def admin(api: Scene) -> AsyncIterator[Person]:
-    async with api.of() as client:
-        yield client
 
 
 def collection(kind: ForeignKind, version: str) -> str:

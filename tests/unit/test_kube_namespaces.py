@@ -1,6 +1,5 @@
 """A Namespace is labelled with its name, as in Kubernetes, whoever made it; nobody owns that label, or can take it."""
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -9,25 +8,13 @@ import pytest
 from outrig.api.kube.shown import Shown
 from outrig.resources import Key
 from outrig.store.protocol import Query
-from tests.unit.access_making import Person, Scene, scene
+from tests.unit.access_making import Person, Scene
 
 NAMESPACES = "/api/v1/namespaces"
 NAME = "kubernetes.io/metadata.name"
 MERGE = {"content-type": "application/merge-patch+json"}
 OPERATIONS = {"content-type": "application/json-patch+json"}
 APPLY = {"content-type": "application/apply-patch+yaml"}
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Scene]:
-    async with scene() as found:
-        yield found
-
-
-@pytest.fixture
-async def admin(api: Scene) -> AsyncIterator[Person]:
-    async with api.of() as client:
-        yield client
 
 
 def namespace(**metadata: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What clients of Kubernetes take for granted: names, null, protobuf, media types, and which code a mistake gets."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from tests.unit.access_making import (
     binding,
     role,
     rule,
-    scene,
 )
 
 GROUPS = "/apis/networking.istio.io/v1/namespaces/shop/workloadgroups"
@@ -29,18 +27,6 @@ OPERATIONS = {"content-type": "application/json-patch+json"}
 APPLY = {"content-type": "application/apply-patch+yaml"}
 PARTIAL = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PROTOBUF = {"content-type": MEDIA_TYPE}
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Scene]:
-    async with scene() as people:
-        yield people
-
-
-@pytest.fixture
-async def admin(api: Scene) -> AsyncIterator[Person]:
-    async with api.of() as client:
-        yield client
 
 
 def service(**spec: Any) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """Spec and status are written apart, of every kind: a write leaves the other one, and generations tell which it was."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from outrig.server.kinds import KINDS
-from tests.unit.access_making import SERVICES, Person, Scene, scene, service
+from tests.unit.access_making import SERVICES, Person, service
 
 MERGE = {"content-type": "application/merge-patch+json"}
 APPLY = {"content-type": "application/apply-patch+yaml"}
@@ -46,18 +45,6 @@ SPECS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
 }
 """A spec of each kind whose status others may write, and another one."""
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Scene]:
-    async with scene() as found:
-        yield found
-
-
-@pytest.fixture
-async def admin(api: Scene) -> AsyncIterator[Person]:
-    async with api.of() as client:
-        yield client
 
 
 def described(name: str, **more: Any) -> tuple[str, dict[str, Any]]:
@@ -115,6 +102,32 @@ async def test_a_write_of_the_object_leaves_its_status(admin: Person, name: str)
     told = await admin.told("PATCH", f"{path}/a?fieldManager=me&force=true", 200, json=applied, headers=APPLY)
     assert told["status"]["conditions"] == [CONDITION]
     assert await admin.told("PUT", f"{path}/a", 200, json=told) == told, "the same again is no change"
+
+
+CRD_KINDS = [kind.name for kind in KINDS if kind.name in SPECS and not kind.strategic_merge]
+
+
+@pytest.mark.parametrize("name", CRD_KINDS)
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ("x", "status.conditions"),
+        ([5], "status.conditions[0]"),
+        ([{**CONDITION, "type": 5}], "status.conditions[0].type"),
+    ],
+)
+async def test_what_is_known_of_a_status_has_its_type_where_it_is_written(
+    admin: Person, name: str, wrong: object, field: str
+) -> None:
+    path, sent = described(name, spec=SPECS[name][0])
+    made = await admin.makes(path, {**sent, "status": {"conditions": wrong}})
+    status = {"status": {"conditions": wrong, "more": 1}}
+    told = await admin.told("PATCH", f"{path}/a/status", 422, json=status, headers=MERGE)
+    assert [cause["field"] for cause in told["details"]["causes"]] == [field]
+    kept = await admin.told("PATCH", f"{path}/a", 200, json=status, headers=MERGE)
+    assert kept == made, "elsewhere a status is not written"
+    marked = {"status": {"conditions": [CONDITION], "more": 1}}
+    assert (await admin.told("PATCH", f"{path}/a/status", 200, json=marked, headers=MERGE))["status"]["more"] == 1
 
 
 UNKNOWN: dict[str, Any] = {"loadBalancer": {"zone": "a", "ingress": [{"ip": "10.0.0.1", "x": 1}]}, "phase": "Up"}

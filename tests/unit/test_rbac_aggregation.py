@@ -1,6 +1,5 @@
 """ClusterRoles that gather the rules of others, by their labels: what they hold, what is shown, who may write them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,25 +20,12 @@ from tests.unit.access_making import (
     binding,
     role,
     rule,
-    scene,
 )
 
 APPLY = {"content-type": "application/apply-patch+yaml"}
 MERGE = {"content-type": "application/merge-patch+json"}
 TO_VIEW = "rbac.authorization.k8s.io/aggregate-to-view"
 READS, WRITES = rule(["get", "list"]), rule(["create"])
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Scene]:
-    async with scene() as found:
-        yield found
-
-
-@pytest.fixture
-async def admin(api: Scene) -> AsyncIterator[Person]:
-    async with api.of() as client:
-        yield client
 
 
 def labelled(name: str, *rules: dict[str, Any], **labels: str) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def read_draft(
     body = body_of(written)
     checked = check_body(without_nulls(body) if target.kind.strategic_merge else body, target.kind.schema)
     hinted = tuple(unknown_field(path, KNOWN) for path in unknown_metadata)
-    status = _checked_status(written.get("status"), target.kind)
+    status = _checked_status(written.get("status"), target)
     unknown = tuple(map(str, (*hinted, *checked.unknown, *status.unknown)))
     if unknown and strictness is Strictness.STRICT:
         raise UnknownFields(unknown, target)
@@ -210,14 +210,17 @@ def _name_problems(name: str, kind: Kind) -> Iterable[Cause]:
     return [invalid_value("metadata.name", name, f"may not contain '{sign}'") for sign in "/%" if sign in name]
 
 
-def _checked_status(status: Any, kind: Kind) -> Checked:
+def _checked_status(status: Any, target: Target) -> Checked:
     """The status without what is unknown in it, of Kubernetes' own kinds. Of the others more is kept than is known, and
-    what is known must have its type alone.
+    what is known must have its type alone, and that only where it is written: elsewhere it is dropped.
     """
+    kind = target.kind
     if not isinstance(status := status or {}, dict):
         return Checked({}, wrong=(Cause("status", f"Invalid value: {shown(status)}: must be an object"),))
     if not kind.has_status:
         return Checked({}, (unknown_field("status", ()),) if status else ())
+    if not (kind.strategic_merge or target.subresource):
+        return Checked(status)
     checked = check_body(without_nulls(status), kind.status_schema)
     unknown = tuple(replace(one, path=f"status.{one.path}") for one in checked.unknown)
     wrong = tuple(replace(cause, field=f"status.{cause.field}") for cause in checked.wrong)

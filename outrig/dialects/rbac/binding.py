@@ -10,7 +10,7 @@ from pydantic import Field
 
 from outrig.dialects.columns import AGE
 from outrig.dialects.findings import INVALID, MISSING, NOT_HONOURED, Place
-from outrig.dialects.kind import Column, SetOnce
+from outrig.dialects.kind import Column, Kind, SetOnce
 from outrig.dialects.schema import ATOMIC, Form, parse
 from outrig.dialects.syntax import is_dns_subdomain
 from outrig.errors import Finding
@@ -125,3 +125,22 @@ COLUMNS: Final = (
     _named("Group"),
     _named("ServiceAccount"),
 )
+
+
+def binding(name: str, *roles: str, namespaced: bool) -> Kind:
+    """The kind of bindings of that name. `roles`: the kinds of roles that they give."""
+    return Kind(
+        group=GROUP,
+        name=name,
+        plural=f"{name.lower()}s",
+        versions=VERSIONS,
+        schema=BindingBody,
+        namespaced=namespaced,
+        has_status=False,
+        strategic_merge=True,
+        created_by_update=True,
+        set_once=SET_ONCE,
+        columns=COLUMNS,
+        default=defaulted,
+        findings=lambda resource: binding_findings(resource, *roles),
+    )

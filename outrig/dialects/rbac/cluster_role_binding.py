@@ -2,21 +2,6 @@
 
 from typing import Final
 
-from outrig.dialects.kind import Kind
-from outrig.dialects.rbac.binding import COLUMNS, GROUP, SET_ONCE, VERSIONS, BindingBody, binding_findings, defaulted
+from outrig.dialects.rbac.binding import binding
 
-CLUSTER_ROLE_BINDING: Final = Kind(
-    group=GROUP,
-    name="ClusterRoleBinding",
-    plural="clusterrolebindings",
-    versions=VERSIONS,
-    schema=BindingBody,
-    namespaced=False,
-    has_status=False,
-    strategic_merge=True,
-    created_by_update=True,
-    set_once=SET_ONCE,
-    columns=COLUMNS,
-    default=defaulted,
-    findings=lambda resource: binding_findings(resource, "ClusterRole"),
-)
+CLUSTER_ROLE_BINDING: Final = binding("ClusterRoleBinding", "ClusterRole", namespaced=False)

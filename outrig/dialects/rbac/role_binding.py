@@ -2,20 +2,6 @@
 
 from typing import Final
 
-from outrig.dialects.kind import Kind
-from outrig.dialects.rbac.binding import COLUMNS, GROUP, SET_ONCE, VERSIONS, BindingBody, binding_findings, defaulted
+from outrig.dialects.rbac.binding import binding
 
-ROLE_BINDING: Final = Kind(
-    group=GROUP,
-    name="RoleBinding",
-    plural="rolebindings",
-    versions=VERSIONS,
-    schema=BindingBody,
-    has_status=False,
-    strategic_merge=True,
-    created_by_update=True,
-    set_once=SET_ONCE,
-    columns=COLUMNS,
-    default=defaulted,
-    findings=lambda resource: binding_findings(resource, "Role", "ClusterRole"),
-)
+ROLE_BINDING: Final = binding("RoleBinding", "Role", "ClusterRole", namespaced=True)

@@ -1,11 +1,6 @@
 """AuthorizationPolicy as people handle it with kubectl."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
-from tests.e2e.kubectl.running import ENDS, Api, Kubectl, binaries, running_api
+from tests.e2e.kubectl.running import Kubectl, binaries
 
 BINARIES = binaries()
 POLICY = """
@@ -20,18 +15,6 @@ spec:
 """
 WRONG = POLICY.replace("GET", "get").replace("cluster.local", "spiffe://cluster.local")
 DOUBTFUL = POLICY.replace("  rules:", "  rules:\n  - when: [{key: connection.sni, values: [a.b]}]")
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture(params=ENDS, ids=lambda version: f"kubectl-{version}")
-def kubectl(api: Api, request: pytest.FixtureRequest) -> Kubectl:
-    """The oldest and the newest that are pinned."""
-    return api.kubectl(BINARIES[request.param])
 
 
 async def test_a_policy_is_applied_shown_explained_refused_with_all_problems_and_deleted(kubectl: Kubectl) -> None:

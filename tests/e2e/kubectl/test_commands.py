@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from outrig.resources import Key
 from outrig.store.protocol import Query
-from tests.e2e.kubectl.running import ENDS, PINNED, Api, Kubectl, binaries, running_api
+from tests.e2e.kubectl.running import PINNED, Api, Kubectl, binaries
 
 BINARIES = binaries()
 
@@ -28,18 +27,6 @@ spec: {selector: {app: ratings}, ports: [{name: http, port: 9080}]}
 """
 NAMESPACE = "\napiVersion: v1\nkind: Namespace\nmetadata: {name: bookinfo}\n"
 EVERYTHING = "---".join((NAMESPACE, GROUP, SERVICE))
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture(params=ENDS, ids=lambda version: f"kubectl-{version}")
-def kubectl(api: Api, request: pytest.FixtureRequest) -> Kubectl:
-    """The oldest and the newest that are pinned."""
-    return api.kubectl(BINARIES[request.param])
 
 
 @pytest.fixture(params=PINNED, ids=lambda version: f"kubectl-{version}")

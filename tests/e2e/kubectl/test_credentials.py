@@ -3,26 +3,17 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
 from outrig.ca.authorities import Authorities, open_authorities
 from outrig.server.kubeconfigs import Cluster, Credential, written
 from outrig.store.memory import MemoryStore
-from tests.e2e.kubectl.running import ENDS, PINNED, Api, Kubectl, binaries, running_api, yesterday
+from tests.e2e.kubectl.running import ENDS, PINNED, Api, Kubectl, binaries, yesterday
 
 ENDED = "the client certificate of 'bert' ended at "
 MORE = " UTC: `outrig kubeconfig` makes another"
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(tmp_path) as running:
-        yield running
 
 
 def kubeconfig_of(api: Api, user: str, authorities: Authorities) -> Path:

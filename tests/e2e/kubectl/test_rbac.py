@@ -3,12 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
-
-from tests.e2e.kubectl.running import PINNED, Api, Kubectl, binaries, running_api
+from tests.e2e.kubectl.running import PINNED, Api, Kubectl, binaries
 
 NEWEST = binaries()[PINNED[-1]]
 SIGNED_IN = "system:authenticated]"
@@ -31,12 +27,6 @@ kind: WorkloadGroup
 metadata: {name: ratings}
 spec: {template: {serviceAccount: ratings}}
 """
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with running_api(tmp_path) as running:
-        yield running
 
 
 async def outrig(api: Api, *arguments: str, by: str = "kubeconfig") -> str:
