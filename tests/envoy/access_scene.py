@@ -11,8 +11,9 @@ from typing import Any
 
 import httpx
 
-from tests.envoy.render_scene import BOUND, NO_ROOTS, Scene, echo_http, free_port, running_scene, until
+from tests.envoy.render_scene import BOUND, NO_ROOTS, Scene, echo_http, running_scene, until
 from tests.mesh_making import mesh
+from tests.ports import free_port
 
 
 @dataclass

@@ -242,14 +242,6 @@ async def load(port: int, host: str = "127.0.0.1") -> AsyncIterator[Calls]:
         calls.over = True
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def envoys_in(directory: Path) -> list[int]:
     """Processes whose working directory is that one."""
     found = []

@@ -5,7 +5,6 @@ Every task has an address and a free port of its own, so that scenes do not meet
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -30,6 +29,7 @@ from outrig.store.protocol import Change
 from tests.envoy.xds_proxy import BOUND, Board, Envoy, Pki, bootstrap, serving, write_identity
 from tests.mesh_making import KINDS, added, document, group, service, sidecar, task
 from tests.mesh_making import authority as kept_authority
+from tests.ports import free_port
 
 DOMAIN = "cluster.local"
 NO_ROOTS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # calls are plain HTTP; reading the roots for each costs 40 ms
@@ -191,12 +191,6 @@ def pair(by: Authority, *uris: str) -> tuple[str, str]:
 def some_address() -> str:
     """A loopback address that nobody else is likely to use."""
     return f"127.{1 + randbelow(254)}.{randbelow(256)}.{1 + randbelow(254)}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(reached: Callable[[], Coroutine[Any, Any, bool]]) -> None:

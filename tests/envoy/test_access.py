@@ -21,11 +21,11 @@ from tests.envoy.render_scene import (
     connection,
     echo_http,
     echo_tcp,
-    free_port,
     until,
 )
 from tests.envoy.xds_proxy import Pki, serving
 from tests.mesh_making import added, authority, deleted, demand, document, mesh
+from tests.ports import free_port
 from tests.truth_table import permission, policy, rows, source
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from outrig.snapshot import EXTENSION, ProxyId
-from tests.envoy.render_scene import Scene, connection, echo_tcp, free_port, running_scene, until
+from tests.envoy.render_scene import Scene, connection, echo_tcp, running_scene, until
 from tests.mesh_making import added, deleted, document, mesh
+from tests.ports import free_port
 from tests.truth_table import permission, policy, source
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.envoy.agent_scene import Scene, app, free_port, get, inbound, load, scene, until
+from tests.envoy.agent_scene import Scene, app, get, inbound, load, scene, until
+from tests.ports import free_port
 from tests.unit.agent_server import refusal
 
 pytestmark = pytest.mark.slow

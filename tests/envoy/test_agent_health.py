@@ -17,7 +17,8 @@ from outrig.agent.status import Status
 from outrig.agent.watching import Watcher
 from outrig.wire.probe import Exec, HttpGet, Probe
 from outrig.wire.stream import Rejoin, Report, State
-from tests.envoy.agent_scene import BOUND, Scene, app, free_port, get, inbound, reported, scene
+from tests.envoy.agent_scene import BOUND, Scene, app, get, inbound, reported, scene
+from tests.ports import free_port
 from tests.unit.control_making import running
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,9 @@ import pytest
 from outrig.agent import entrypoint
 from outrig.snapshot import CLUSTER, LISTENER
 from outrig.wire.stream import State, Withdrawn
-from tests.envoy.agent_scene import NODE, Agent, Scene, app, free_port, get, inbound, load, reported, scene, until
+from tests.envoy.agent_scene import NODE, Agent, Scene, app, get, inbound, load, reported, scene, until
 from tests.envoy.xds_proxy import Board, encoded
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,8 @@ import pytest
 from cryptography.x509 import load_der_x509_csr
 
 from outrig.wire.stream import Ban, Bye, Rejoin, Renew, Report, State, Welcome, Withdrawn
-from tests.envoy.agent_scene import Agent, Scene, app, free_port, get, inbound, load, reported, scene, until
+from tests.envoy.agent_scene import Agent, Scene, app, get, inbound, load, reported, scene, until
+from tests.ports import free_port
 from tests.unit.agent_server import ONBOARDING, SECRET, TOKEN, refusal
 
 pytestmark = pytest.mark.slow

@@ -22,13 +22,13 @@ from tests.envoy.render_scene import (
     connection,
     echo_http,
     echo_tcp,
-    free_port,
     running_scene,
     until,
 )
 from tests.envoy.test_render_protocols import bidirectional, grpc_echo
 from tests.envoy.xds_proxy import BOUND
 from tests.mesh_making import dataplane, deleted, document, mesh, offer
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from outrig.dialects.readiness import ReadyReason
 from outrig.snapshot import ProxyId
-from tests.envoy.render_scene import Scene, connection, echo_http, echo_tcp, free_port, running_scene, until
+from tests.envoy.render_scene import Scene, connection, echo_http, echo_tcp, running_scene, until
 from tests.mesh_making import added, deleted, demand, make, service, task
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

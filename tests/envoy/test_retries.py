@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from outrig.envoy.filters import UNDELIVERED
-from tests.envoy.render_scene import Scene, echo_http, free_port, running_scene, until
+from tests.envoy.render_scene import Scene, echo_http, running_scene, until
 from tests.mesh_making import make, task
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,6 @@ from tests.envoy.render_scene import (
     Scene,
     connection,
     echo_http,
-    free_port,
     pair,
     running_scene,
     some_address,
@@ -21,6 +20,7 @@ from tests.envoy.render_scene import (
 )
 from tests.envoy.test_render_protocols import bidirectional, grpc_echo
 from tests.mesh_making import deleted, make
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,6 @@ from tests.envoy.render_scene import (
     connection,
     echo_http,
     echo_tcp,
-    free_port,
     pair,
     running_scene,
     some_address,
@@ -24,6 +23,7 @@ from tests.envoy.render_scene import (
 )
 from tests.envoy.xds_proxy import BOUND
 from tests.mesh_making import group, service, sidecar
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

