@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Final
 
 from outrig import __version__
 from outrig.admission import audit
@@ -24,7 +25,7 @@ from outrig.admission.ports import Authorities, DataplaneTokens, Peer, TaskAttes
 from outrig.admission.proofs import Proofs
 from outrig.admission.proven import Vouched
 from outrig.admission.rate import Buckets, network_of
-from outrig.admission.refusals import CsrRefused, NonceRefused, NotNow, Refused, TooMany
+from outrig.admission.refusals import CannotSign, CsrRefused, NonceRefused, NotNow, Refused, TooMany
 from outrig.admission.settings import AdmissionSettings
 from outrig.admission.warranting import WarrantProofs
 from outrig.ca import csr as requests
@@ -33,6 +34,8 @@ from outrig.ca.csr import PublicKey
 from outrig.store.protocol import AlreadyExists, Conflict, Store, Unavailable
 from outrig.tokens.tokens import Tokens
 from outrig.wire.join import Challenge, Discovery, JoinRequest, JoinResponse
+
+_LATER: Final = 30  # seconds: somebody has to mend it first
 
 
 class Admission:
@@ -103,8 +106,11 @@ class Admission:
         try:
             try:
                 yield
-            except (Unavailable, Conflict, AlreadyExists, ClockOutside) as error:
+            except (Unavailable, Conflict, AlreadyExists) as error:
                 raise _not_now(str(error)) from None
+            except ClockOutside as error:
+                self._complaints.fault(error)
+                raise CannotSign(error.place, error.problem, error.hint, retry_after=_LATER) from None
         except TooMany:
             raise
         except Refused as refused:

@@ -21,6 +21,8 @@ from outrig.wire.join import JoinResponse
 from outrig.wire.probe import PortProbe
 
 _INTERVAL, _TIMEOUT, _THRESHOLD = timedelta(seconds=1), timedelta(seconds=2), 1
+_BRIEF: Final = 10
+"""Seconds: what ends sooner does so because what it was issued from ends, so renewals would only come ever faster."""
 _ZONE_PROXIES: Final = (ZONE_INGRESS.name, ZONE_EGRESS.name)
 
 
@@ -43,7 +45,7 @@ def answer(enrolled: Enrolled, settings: AdmissionSettings, *, authorities: Auth
         probe=probe_of(registration) if member else None,
         probes=tuple(_probes(registration)),
         expires_in=seconds,
-        renew_in=max(1, seconds // 2),
+        renew_in=seconds // 2 if seconds >= _BRIEF else seconds,
     )
 
 

@@ -9,6 +9,7 @@ import structlog
 
 from outrig.admission.proofs import asked_for, claim
 from outrig.admission.refusals import Refused
+from outrig.errors import OutrigError
 from outrig.kit.repeats import Repeats
 from outrig.wire.join import JoinRequest
 
@@ -21,6 +22,13 @@ class Complaints:
 
     def __init__(self) -> None:
         self._said: dict[str, Repeats] = {}
+        self._faults: dict[str, Repeats] = {}
+
+    def fault(self, error: OutrigError) -> None:
+        """Callers are turned away for what is wrong here: at each place told once, then every tenth time."""
+        repeats = self._faults.setdefault(error.place, Repeats())
+        if reason := repeats.heard(f"{error.code} {error.place}"):
+            _log.error("nothing can be issued", reason=reason, detail=error.problem, hint=error.hint)
 
     def tell(self, request: JoinRequest, refused: Refused) -> None:
         """A caller was turned away."""

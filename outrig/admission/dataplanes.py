@@ -38,6 +38,7 @@ from outrig.ca.names import ControlName, NameRefused, peer_uris
 from outrig.ca.peers import ControlPeer
 from outrig.dialects import syntax
 from outrig.dialects.bans import banned_in
+from outrig.dialects.kuma.certified import with_certified
 from outrig.dialects.kuma.constraints import allowed
 from outrig.dialects.kuma.dataplane import dataplane_identities, networking_of
 from outrig.dialects.kuma.insight import with_certificate, with_versions
@@ -208,10 +209,12 @@ async def _noted(
     came = entrant.asked.document is not None or came_by_join(base)
     noted = replace(base, annotations={**without_holder(base.annotations), **holder.annotations(came=came)})
     noted = with_versions(noted, agent=request.agent_version, envoy=request.envoy_version)
-    mesh = await tx.get(mesh_key(entrant.asked.mesh)) if workload else None
-    if mesh and workload and (backend := enabled_backend(mesh)):
-        noted = with_certificate(noted, expires=workload.not_after, backend=backend.name, now=now)
-    return noted
+    if workload is None:
+        return noted
+    mesh = await tx.get(mesh_key(entrant.asked.mesh))
+    backend = enabled_backend(mesh) if mesh else None
+    noted = with_certified(noted, dataplane_identities(noted))
+    return with_certificate(noted, expires=workload.not_after, backend=backend.name if backend else "", now=now)
 
 
 def _base(wanted: Resource, held: Resource | None, *, renewal: bool) -> Resource:

@@ -131,7 +131,7 @@ async def _read(tx: Transaction, mesh: str, source: DataSource | None, *, place:
         return source.inline_string.encode()
     text = source.inline or await _secret(tx, mesh, source.secret, place=f"{place}.secret")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)  # lines, as in a Secret
     except binascii.Error:
         raise AuthorityRefused(place, "is not base64") from None
 

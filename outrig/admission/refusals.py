@@ -1,6 +1,7 @@
 """Why a caller is not admitted, apart from who it is (`attest.refusals`)."""
 
 from outrig.attest.refusals import Malformed, Refused
+from outrig.ca.authorities import ClockOutside
 
 __all__ = ["Malformed", "Refused"]
 
@@ -111,6 +112,12 @@ class NotNow(Refused):
     """The control plane cannot write its state now."""
 
     code, status = "OUT133", 503
+
+
+class CannotSign(Refused):
+    """By the control plane's clock an authority's own certificate is not valid: nothing can be issued."""
+
+    code, status = ClockOutside.code, 503
 
 
 class Unexpected(Refused):

@@ -11,6 +11,7 @@ import yaml
 
 from outrig.agent.problems import InvalidConfiguration
 from outrig.errors import did_you_mean
+from outrig.kit.documents import document_in
 
 MAX_DOCUMENT = 64 * 1024  # characters
 
@@ -117,20 +118,12 @@ def parse(source: str, text: str) -> Mapping[str, Any]:
     if len(text) > MAX_DOCUMENT:
         raise InvalidConfiguration(source, f"longer than {MAX_DOCUMENT} characters")
     try:
-        value = yaml.load(text, _UniqueKeys)  # noqa: S506 - a subclass of the safe loader
+        value = document_in(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InvalidConfiguration(source, f"not YAML or JSON: {_one_line(error)}") from None
     if not isinstance(value, Mapping):
         raise InvalidConfiguration(source, f"expected a YAML or JSON object, got {_shown(value)}")
     return value
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        if repeated := next((key for key in keys if keys.count(key) > 1), None):
-            raise yaml.YAMLError(f"the key {repeated!r} is there twice, line {node.start_mark.line + 1}")
-        return super().construct_mapping(node, deep)
 
 
 def _shown(value: Any) -> str:

@@ -1,17 +1,17 @@
 """Fills in a template of a Dataplane: Mustache, as kuma-dp takes it.
 
 In: the text and its variables; `a.b=v` is the variable `b` of `a`. Out: the text, nothing in it escaped. Refuses
-(`InvalidConfiguration`) a variable that nobody gave, and partials. Source: mustache(5).
+(`InvalidConfiguration`) a variable that nobody gave, one that only holds others, a section that stays open, and
+partials. Source: mustache(5).
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from outrig.agent.problems import InvalidConfiguration
 from outrig.errors import did_you_mean
 
 FLAG: Final = "--dataplane-var"
-_WHOLE: Final = "the whole template"
 
 
 def fill(source: str, template: str, variables: Mapping[str, str], *, flag: str = FLAG) -> str:
@@ -24,20 +24,36 @@ def fill(source: str, template: str, variables: Mapping[str, str], *, flag: str 
     from pystache import Renderer  # only where there is something to fill in
     from pystache.common import TemplateNotFoundError
     from pystache.context import KeyNotFoundError
-    from pystache.parser import ParsingError
+
+    def refuse(held: object) -> NoReturn:
+        """Anything but a text is an object of variables."""
+        inside = ", ".join(held) if isinstance(held, Mapping) else ""
+        raise InvalidConfiguration(source, f"a tag names no variable, but what holds {inside}", "write NAME.VARIABLE")
 
     renderer = Renderer(escape=str, missing_tags="strict", partials={})
+    renderer.str_coerce = refuse
     try:
-        # Within a section of ours one that is left open is an error; alone it would swallow the text before it.
-        return str(
-            renderer.render(
-                f"{{{{#{_WHOLE}}}}}{template}{{{{/{_WHOLE}}}}}", {**nested(variables, flag=flag), _WHOLE: True}
-            )
-        )
+        return str(renderer.render(_parsed(source, template), nested(variables, flag=flag)))
     except KeyNotFoundError as error:
         raise _unknown(source, error.key, variables, flag=flag) from None
-    except (TemplateNotFoundError, ParsingError) as error:
+    except TemplateNotFoundError as error:
         raise InvalidConfiguration(source, f"cannot be filled in: {error}") from None
+
+
+def _parsed(source: str, template: str) -> Any:
+    """The template taken apart. Raises InvalidConfiguration."""
+    from pystache.parser import ParsingError, parse
+
+    try:
+        return parse(template, raise_on_mismatch=True)
+    except ParsingError as error:
+        problem = f"cannot be filled in: {error}"
+        if error.info.tag_type != "/":
+            line = template.count("\n", 0, error.info.position - 1) + 1
+            problem = f"cannot be filled in: the section that line {line} opens is never closed"
+        raise InvalidConfiguration(source, problem) from None
+    except IndexError:  # of the two delimiters that a tag sets
+        raise InvalidConfiguration(source, "cannot be filled in: {{= =}} sets two delimiters") from None
 
 
 def read_variables(texts: Iterable[str]) -> dict[str, str]:

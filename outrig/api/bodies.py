@@ -21,6 +21,7 @@ import yaml
 from starlette.requests import Request
 from yaml.cyaml import CSafeLoader  # libyaml, which every wheel of PyYAML has: the other loader takes ten times as long
 
+from outrig.api.numbers import whole
 from outrig.api.refusals import ApiError, bad_request
 
 MAX_BYTES = 3 * 1024 * 1024
@@ -35,6 +36,7 @@ SECONDS = 30.0
 
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json", "application/strategic-merge-patch+json",
                         "application/json-patch+json"})  # fmt: skip
+_CHARSETS: Final = ("utf-8", "utf8", "us-ascii")
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml"})
 
 _JSON_TOKEN: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]|[^\s,:"\[\]{}]++', re.DOTALL)
@@ -48,9 +50,12 @@ def media_type(request: Request) -> str:
 
 
 async def read_body(request: Request, limit: int = MAX_BYTES) -> bytes:
-    """The whole body. Raises ApiError: 413 as soon as it is known to be too long, 408 when it does not arrive."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    """The whole body. Raises ApiError: 413 as soon as it is known to be too long, 408 when it does not arrive.
+
+    Also 415 for one that says it is coded in another way than all are.
+    """
+    _check_coding(request)
+    if (whole(request.headers.get("content-length", "")) or 0) > limit:
         raise _too_large(limit)
     body = bytearray()
     try:
@@ -62,6 +67,18 @@ async def read_body(request: Request, limit: int = MAX_BYTES) -> bytes:
     except TimeoutError:
         raise ApiError("RequestTimeout", f"the request body did not arrive within {SECONDS:.0f} s") from None
     return bytes(body)
+
+
+def _check_coding(request: Request) -> None:
+    """Raises ApiError (415): what is compressed, or no UTF-8, would be read as something else."""
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise ApiError("UnsupportedMediaType", f"Content-Encoding {coding[:40]}: a body is sent as it is")
+    parameters = (part.partition("=") for part in request.headers.get("content-type", "").split(";")[1:])
+    for name, _, value in parameters:
+        charset = value.strip().strip('"').lower()
+        if name.strip().lower() == "charset" and charset not in _CHARSETS:
+            raise ApiError("UnsupportedMediaType", f"charset {charset[:40]}: a body is text in UTF-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +252,8 @@ def check_values(root: Any, most: int = MAX_VALUES) -> None:
         texts += len(value) if isinstance(value, str) else 0
         if texts > MAX_BYTES:
             raise ApiError("RequestEntityTooLarge", f"the object is too large: the limit is {MAX_BYTES} bytes")
+        if _is_huge(value):
+            raise bad_request(f"{_path_to(value, root)}: whole numbers must fit in 64 bits")
         _check_scalar(value)
         todo.extend((child, depth + 1) for child in _children(value))
 
@@ -254,10 +273,26 @@ def _check_scalar(value: Any) -> None:
         return
     if isinstance(value, float) and not math.isfinite(value):
         raise bad_request("numbers must be finite")
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        raise bad_request("whole numbers must fit in 64 bits")
     if not isinstance(value, str | int | float | bool | dict | list | None):
         raise bad_request(f"a value of type {type(value).__name__} is not JSON")
+
+
+def _is_huge(value: Any) -> bool:
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def _path_to(wanted: Any, root: Any) -> str:
+    """Where within the root this very value is."""
+    todo: list[tuple[Any, tuple[str, ...]]] = [(root, ())]
+    while todo:
+        value, steps = todo.pop()
+        if value is wanted:
+            return "".join(steps).removeprefix(".") or "the body"
+        if isinstance(value, dict):
+            todo.extend((inner, (*steps, f".{key[:MAX_STEP]}")) for key, inner in value.items())
+        elif isinstance(value, list):
+            todo.extend((inner, (*steps, f"[{index}]")) for index, inner in enumerate(value))
+    return ""
 
 
 def _is_storable(text: str) -> bool:

@@ -110,7 +110,11 @@ class Authorities:
     ) -> Issued:
         """An identity among workloads, to call and be called by, that ends at `until` at the latest."""
         leaf = Leaf(key, (SERVER, CLIENT), tuple(x509.UniformResourceIdentifier(uri) for uri in uris))
-        return self._sign(by.authority, leaf, by.lifetime or self.settings.workload_lifetime, until=until)
+        try:
+            return self._sign(by.authority, leaf, by.lifetime or self.settings.workload_lifetime, until=until)
+        except ClockOutside as error:
+            hint = "give the backend another certificate, or another name, unless this machine's clock is wrong"
+            raise ClockOutside(f"the authority of mesh {by.mesh}", error.problem, hint) from None
 
     def issue_control(self, key: PublicKey, name: ControlName, *, until: datetime = FOREVER) -> Issued:
         """The identity of one registration towards the control plane, and only as a client."""

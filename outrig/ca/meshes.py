@@ -127,7 +127,8 @@ def _is_what(before: Json, wanted: Wanted, lasting: timedelta) -> bool:
 
 
 def _made(mesh: str, domain: str, lasting: timedelta, now: datetime) -> Authority:
-    return new_authority(f"Outrig {_PREFIX}{mesh}", now=now, lifetime=lasting, uri=f"spiffe://{domain}")
+    """Its name is the mesh's alone: one in a certificate has 64 characters at most, that of a mesh 63."""
+    return new_authority(mesh, now=now, lifetime=lasting, uri=f"spiffe://{domain}")
 
 
 def _accepted(before: Json | None, body: Json, *, settings: CaSettings, now: datetime) -> Json:

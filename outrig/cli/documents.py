@@ -1,7 +1,8 @@
 """The documents that a user names: a file, a directory of them, a URL, or standard input.
 
 In: names and template variables. Out: documents in order, each with its place. Refuses what cannot be read, and text
-that is no YAML of objects; a template whose variables nobody gave. Kubernetes' form may have braces of its own.
+that is no YAML of objects; keys that are there twice; a template whose variables nobody gave. Kubernetes' form may have
+braces of its own.
 """
 
 import json
@@ -18,6 +19,7 @@ from outrig.agent.problems import InvalidConfiguration
 from outrig.agent.template import fill, read_variable
 from outrig.cli.asking import AGENT
 from outrig.errors import OutrigError
+from outrig.kit.documents import Repeated, documents_in
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _SECONDS: Final = 30.0
@@ -60,7 +62,7 @@ def read_variables(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _documents(place: str, text: str, variables: Mapping[str, str]) -> Iterator[Document]:
-    parts = _parsed(place, _filled(place, text, variables) if variables else text)
+    parts = _parsed(place, text, variables)
     for number, part in enumerate(parts, start=1):
         where = f"{place} document {number}" if len(parts) > 1 else place
         if part is None:
@@ -74,11 +76,14 @@ def _documents(place: str, text: str, variables: Mapping[str, str]) -> Iterator[
         yield document
 
 
-def _parsed(place: str, text: str) -> list[Any]:
+def _parsed(place: str, text: str, variables: Mapping[str, str]) -> list[Any]:
     try:
-        return list(yaml.safe_load_all(text))
+        return list(documents_in(_filled(place, text, variables) if variables else text))
+    except Repeated as error:
+        raise BadDocument(place, str(error), "leave one of the two out") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        _filled(place, text, {})  # `name: {{ name }}` is no YAML either
+        if not variables:
+            _filled(place, text, {})  # `name: {{ name }}` is no YAML either
         raise BadDocument(place, f"is no YAML: {' '.join(str(error).split())}") from None
 
 

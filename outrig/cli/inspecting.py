@@ -72,6 +72,7 @@ def inspect(
     authority: Authority = None,
 ) -> None:
     """Show how dataplanes, meshes and services are."""
+    _check_meant(subject, name, view)
     with asking(access_of(address, token, authority, kubeconfig=kubeconfig)) as api:
         overviews = f"/meshes/{quote(mesh)}/dataplanes/_overview"
         match subject:
@@ -93,6 +94,15 @@ def inspect(
             case Subject.ZONE_INGRESSES | Subject.ZONE_EGRESSES:
                 shown = zone_proxies(list(api.read_all(f"/{subject}/_overview")), now=datetime.now(UTC))
     typer.echo(shown)
+
+
+def _check_meant(subject: Subject, name: str, view: View) -> None:
+    """What has no effect on this subject is not passed over."""
+    if name and subject not in (Subject.DATAPLANE, Subject.PERMISSION):
+        one = "; outrig inspect dataplane NAME shows one" if subject is Subject.DATAPLANES else ""
+        raise typer.BadParameter(f"inspect {subject} shows all and takes no name{one}")
+    if view is not View.OVERVIEW and subject is not Subject.DATAPLANE:
+        raise typer.BadParameter(f"--type is of one dataplane, not of {subject}")
 
 
 def _path(mesh: str, name: str, view: View) -> str:

@@ -3,7 +3,7 @@
 In: agent streams and what they report; registrations and entries that come and go. Out: the conditions
 `AgentConnected` and `Ready` of registration and entry, messages to the agent. The stream being open is what makes an
 agent connected; when it ends, the reaper's graces begin. An agent whose registration or entry was deleted is told to
-join again, which makes both anew.
+join again, which makes both anew; so is one whose Dataplane has other tags than its certificate was issued from.
 
 The registration names the replica that has the stream, and the last to write that has it: an older stream elsewhere
 ends when its replica reads so.
@@ -20,9 +20,10 @@ import structlog
 from outrig.control.connections import Connection
 from outrig.control.following import Burst, follow
 from outrig.control.presence import arrived
-from outrig.control.proxies import ENTRY, REGISTRATIONS, is_dataplane, kind_of, proxy_of, registration_key
+from outrig.control.proxies import DATAPLANE, ENTRY, REGISTRATIONS, is_dataplane, kind_of, proxy_of, registration_key
 from outrig.control.reaper import Reaper
 from outrig.control.status import Clock, Stored, change_workload, utc_now
+from outrig.dialects.kuma.certified import is_outdated
 from outrig.dialects.kuma.dataplane import UNREADY_PORTS
 from outrig.dialects.onboarding.connection import agent_at
 from outrig.dialects.readiness import ReadyReason, with_readiness
@@ -185,6 +186,7 @@ class Registry:
         if stored := await self._claim(connection):
             connection.written = stored.registration.revision
             connection.send(Welcome(self._place.instance))
+            _recertify(connection, stored.registration)
         else:
             connection.rejoin(f"{connection.session.registration} is gone")
 
@@ -230,6 +232,8 @@ class Registry:
         connection = self._connections.get(registration.key)
         if connection is None or connection.session.uid != registration.uid or not connection.written:
             return
+        if reread or registration.revision > connection.written:
+            _recertify(connection, registration)
         where = agent_at(registration)
         if where == self._place.instance and not reread:
             return
@@ -254,6 +258,12 @@ class Registry:
             return
         if connection.session.uid in {owner.uid for owner in entry.owners}:
             connection.rejoin(f"{entry.key} is gone")
+
+
+def _recertify(connection: Connection, registration: Resource) -> None:
+    """A Dataplane whose tags have changed gets its new identities at once, and loses the old ones."""
+    if registration.key.kind == DATAPLANE[1] and is_outdated(registration):
+        connection.rejoin(f"the tags of {registration.key} are no longer those of its certificate")
 
 
 def _reason(report: Report) -> ReadyReason:

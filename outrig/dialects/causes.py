@@ -22,6 +22,8 @@ Steps = tuple[str | int, ...]
 Part = tuple[str, ...]
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]+")
 _STEP: Final = re.compile(r'\["(.*?)"\]|\[(.*?)\]|([^.\[]+)')
+_INDEX: Final = re.compile(r"\d{1,9}", re.ASCII)
+"""More digits number no item: they are a key."""
 _ROUNDS: Final = 10
 """How often an object is looked at again without what was wrong: each time checks can run that could not before."""
 _MANY: Final = 200
@@ -29,7 +31,9 @@ _MANY: Final = 200
 _LONGEST: Final = 200
 """No field's name is that long. Of a longer key no more is in the names of places: many can lie within that of one."""
 _STAND_IN: Final = "outrig-stand-in"
-"""A text for one that is wrong or missing and has to be there. Nobody writes it, so it is like no other."""
+"""A text for one that is wrong or missing and has to be there, where its schema has no example. Nobody writes it, so it
+is like no other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,7 @@ def _numbered(value: object) -> dict[Any, int]:
 def steps_of(path: str) -> Steps:
     """A path of a message as steps: `a.b[0]["c.d"]`."""
     found = _STEP.findall(path)
-    return tuple(int(item) if item.isdecimal() else quoted or item or plain for quoted, item, plain in found)
+    return tuple(int(item) if _INDEX.fullmatch(item) else quoted or item or plain for quoted, item, plain in found)
 
 
 def _parts(paths: Iterable[Steps]) -> frozenset[Part]:
@@ -208,12 +212,12 @@ def _problems(body: Any, schema: type[BaseModel]) -> Sequence[Mapping[str, Any]]
 
 
 def _needed(body: Any, problem: Mapping[str, Any]) -> Steps:
-    """The place of a problem where something has to be: a field that is missing, or an item of a list, whose others are
-    found by their places; else empty.
+    """The place of a problem where something has to be: a field that is missing, a list that is too short, or an item
+    of a list, whose others are found by their places; else empty.
     """
     steps = _steps(body, problem["loc"])
     is_item = steps and isinstance(steps[-1], int) and _reaches(body, steps)
-    return steps if problem["type"] == "missing" or is_item else ()
+    return steps if problem["type"] in ("missing", "too_short") or is_item else ()
 
 
 def _stand_in(schema: type[BaseModel], steps: Steps) -> Any:
@@ -223,9 +227,12 @@ def _stand_in(schema: type[BaseModel], steps: Steps) -> Any:
             case "integer":
                 return part.get("maximum", part.get("minimum", 1))
             case "string" if not part.keys() & {"enum", "const"}:
-                return _STAND_IN
+                return part.get("example", _STAND_IN)
             case "object":
                 return {}
+            case "array":
+                items = [_stand_in(schema, (*steps, index)) for index in range(part.get("minItems", 0))]
+                return None if None in items else items
     return None
 
 
@@ -378,7 +385,7 @@ def _rule(kind: str, value: Any, context: Mapping[str, Any]) -> str:
         return f'must be a text; quote it: "{str(value).lower() if isinstance(value, bool) else value}"'
     if kind in ("value_error", "assertion_error"):
         return str(context["error"])
-    if kind == "int_type" and isinstance(value, str) and value.isdecimal():
+    if kind == "int_type" and isinstance(value, str) and value.isascii() and value.isdecimal():
         return f"must be a whole number; write it without quotes: {value[:20]}"
     return TYPE_RULES.get(kind) or LIMIT_RULES.get(kind, "").format(**context)
 

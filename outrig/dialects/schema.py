@@ -4,6 +4,7 @@ In: plain JSON values. Out: frozen forms, or pydantic's ValidationError with eve
 converted: "9080" is not 9080, and 012345678901 is not an account id.
 """
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
@@ -78,6 +79,20 @@ def empty_or(is_valid: Callable[[str], bool], rule: str) -> AfterValidator:
 QUOTED: Final = BeforeValidator(_quoted)  # for texts that look like numbers or booleans in YAML
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""What Go's clients have in 32 bits: more, and they cannot read the object, nor any list that it is in."""
+Generation = Annotated[int, Field(ge=0, le=2**63 - 1)]
+_MOMENT: Final[JsonDict] = {"format": "date-time"}
+Time = Annotated[
+    str,
+    checked(syntax.is_time, "a time with its zone, such as 2026-01-31T09:00:00Z (RFC 3339)"),
+    Field(json_schema_extra=_MOMENT),
+]
+MicroTime = Annotated[
+    str,
+    checked(syntax.is_micro_time, "a time in microseconds with its zone, such as 2026-01-31T09:00:00.000000Z"),
+    Field(json_schema_extra=_MOMENT),
+]
 LabelKey = Annotated[str, checked(syntax.is_label_key, "a label key: [prefix/]name of letters, digits, '-', '_', '.'")]
 LabelValue = Annotated[
     str, QUOTED, checked(syntax.is_label_value, "a label value: at most 63 letters, digits, '-', '_', '.'")
@@ -99,4 +114,13 @@ def _port_or_name(value: object) -> object:
     raise PydanticCustomError("port", "must be a port number from 1 to 65535 or the name of a port")
 
 
+def _generation_or_text(value: object) -> object:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if not re.fullmatch("[0-9]{1,19}", value if isinstance(value, str) else str(value) if is_number else ""):
+        raise PydanticCustomError("generation", "must be a generation: a whole number, or the same as text")
+    return value
+
+
 PortOrName = Annotated[int | str, BeforeValidator(_port_or_name)]
+GenerationOrText = Annotated[int | str, BeforeValidator(_generation_or_text)]
+"""Istio's clients spell numbers of 64 bits as text, as JSON of protocol buffers does, and its schemas take both."""

@@ -4,24 +4,36 @@ Others may write it too: of Kubernetes' own kinds it must then fit its form; of 
 type, and anything else is kept, as there.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from outrig.dialects.schema import Form, keyed_by
+from outrig.dialects.schema import Form, Generation, GenerationOrText, Time, keyed_by
 
 
-class StatusCondition(Form):
+class _Condition(Form):
     """One thing that is so, or is not."""
 
     type: str = Field(description="What it is about, as one CamelCase word: Ready, AgentConnected, Programmed.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
     reason: str = Field(default="", description="Why, as one CamelCase word.")
     message: str = Field(default="", description="Why, for people.")
-    last_transition_time: str | None = Field(
+    last_transition_time: Time | None = Field(
         default=None, description="When the status last became another (RFC 3339)."
     )
-    observed_generation: int | None = Field(default=None, description="Generation that it was found of.")
+
+
+class StatusCondition(_Condition):
+    """The same, of Kubernetes' own kinds."""
+
+    observed_generation: Generation | None = Field(default=None, description="Generation that it was found of.")
+
+
+class ProbedCondition(_Condition):
+    """The same, of the others: Istio's say besides when somebody looked."""
+
+    last_probe_time: Time | None = Field(default=None, description="When somebody last looked (RFC 3339).")
+    observed_generation: GenerationOrText | None = Field(default=None, description="Generation that it was found of.")
 
 
 class ValidationMessage(Form):
@@ -34,11 +46,13 @@ class ValidationMessage(Form):
 class Status(Form):
     """What the control plane observed."""
 
-    conditions: list[StatusCondition] = Field(default=[], description="What is so of it now, each type once.")
+    conditions: list[ProbedCondition] = Field(default=[], description="What is so of it now, each type once.")
     validation_messages: list[ValidationMessage] = Field(
         default=[], description="What is doubtful about it, for those who did not apply it."
     )
-    observed_generation: int | None = Field(default=None, description="Generation that the messages are about.")
+    observed_generation: GenerationOrText | None = Field(
+        default=None, description="Generation that the messages are about."
+    )
 
 
 class ActiveConnection(Form):
@@ -50,7 +64,7 @@ class ActiveConnection(Form):
 class WorkloadStatus(Form):
     """What the control plane knows of a workload that has joined."""
 
-    conditions: list[StatusCondition] = Field(
+    conditions: list[ProbedCondition] = Field(
         default=[],
         description="AgentConnected: its agent has a stream open. Ready: callers are sent to it. Programmed: its proxy "
         "has accepted its configuration. PartiallyInvalid: some of what was written could not be made into one.",
@@ -77,7 +91,7 @@ class NamespaceStatus(Form):
 class PortStatus(Form):
     """Of a port of a load balancer."""
 
-    port: int = Field(description="Its number.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(description="Its number.")
     protocol: str = Field(description="TCP, UDP or SCTP.")
     error: str | None = Field(default=None, description="What is wrong with it.")
 
@@ -107,4 +121,4 @@ class ServiceStatus(Form):
     validation_messages: list[ValidationMessage] = Field(
         default=[], description="What is doubtful about it, for those who did not apply it."
     )
-    observed_generation: int | None = Field(default=None, description="Generation that the messages are about.")
+    observed_generation: Generation | None = Field(default=None, description="Generation that the messages are about.")

@@ -1,9 +1,11 @@
-"""The spellings that names, labels, hosts and addresses may have. Text in, yes or no out; nothing raises.
+"""The spellings that names, labels, hosts, addresses and times may have. Text in, yes or no out; nothing raises.
 
-Sources: Kubernetes' object names and label syntax (RFC 1123, RFC 1035), Istio's host names.
+Sources: Kubernetes' object names and label syntax (RFC 1123, RFC 1035), its times (metav1.Time and metav1.MicroTime, as
+Go reads them), Istio's host names.
 """
 
 import re
+from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 LONGEST_SUBDOMAIN = 253
@@ -14,6 +16,8 @@ _SUBDOMAIN_PART = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 _HEADER = re.compile(r"[-_A-Za-z0-9]+")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(?P<fraction>\.\d{1,9})?(Z|[-+]\d\d:\d\d)", re.ASCII)
+_MICROSECONDS = len(".000000")
 
 
 def is_dns_label(text: str) -> bool:
@@ -98,6 +102,26 @@ def canonical_ip(text: str) -> str:
 def is_ip(text: str) -> bool:
     """An IPv4 or IPv6 address."""
     return ip_of(text) is not None
+
+
+def is_time(text: str) -> bool:
+    """A moment with its zone (RFC 3339), as every client of Kubernetes reads one."""
+    return _time_of(text) is not None
+
+
+def is_micro_time(text: str) -> bool:
+    """The same to the microsecond: Go's clients read no other spelling where Kubernetes has a MicroTime."""
+    return len(_time_of(text) or "") == _MICROSECONDS
+
+
+def _time_of(text: str) -> str | None:
+    """The fraction of its second, with its dot; None if the text is no moment of the calendar."""
+    written = _TIME.fullmatch(text)
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return written and (written["fraction"] or "")
 
 
 def port_of(text: str) -> int | None:

@@ -1,14 +1,19 @@
-"""The control plane's own certificate: made at the start, renewed at half its life, taken up by all that serve."""
+"""The control plane's own certificate: made at the start, renewed at half its life, taken up by all that serve.
+
+One that was given is served as it is; its owner is told at the start of an end that is near, or past.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 import structlog
+from cryptography import x509
 
 from outrig.ca.authorities import Authorities, KeyPair
 from outrig.errors import OutrigError
-from outrig.server.files import DataDir
+from outrig.server.files import DataDir, Given
 from outrig.xds.credentials import Credentials, Material
 
 Reload = Callable[[], Awaitable[None]]
@@ -61,6 +66,17 @@ class ServerCertificate:
         pair = self._authorities.issue_server(self._hosts)
         self._data.write_server(pair)
         return pair
+
+
+def warn_of_end(given: Given, now: datetime) -> None:
+    """A line of the log if a certificate that was given is not valid now, or is in the last tenth of its life."""
+    leaf = x509.load_pem_x509_certificates(given.pem.encode())[0]
+    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    known = {"valid_from": begin.isoformat(), "valid_until": end.isoformat(), "name": given.name}
+    if not begin <= now < end:
+        _log.error("tls_cert_file is not valid now: agents and clients refuse it", **known)
+    elif now >= end - (end - begin) / 10:
+        _log.warning("tls_cert_file is about to end: agents and clients will refuse it", **known)
 
 
 def _material(pair: KeyPair, authorities: Authorities) -> Material:

@@ -46,7 +46,7 @@ from outrig.control.witness import Witness
 from outrig.control.world import World
 from outrig.kit.tasks import Loop, running
 from outrig.server.access import desk_of, forget_revoked, open_gate, record_own
-from outrig.server.certificates import ServerCertificate
+from outrig.server.certificates import ServerCertificate, warn_of_end
 from outrig.server.config_page import config_page
 from outrig.server.diagnostics import Gauges, Readiness, diagnostics_app
 from outrig.server.files import DataDir, api_url, read_given, server_hosts
@@ -113,6 +113,8 @@ async def run(settings: Settings) -> None:
         data.write_roots(authorities)
         replicas = await stack.enter_async_context(present(store, replica_name(shared=database is not None)))
         certificate = ServerCertificate(authorities, data, server_hosts(settings))
+        if given := read_given(settings.tls_cert_file):
+            warn_of_end(given, utc_now())
         plane = _plane(settings, replicas, signed, store=store, authorities=authorities, certificate=certificate)
         await stack.enter_async_context(running(*plane.loops))
         await plane.hub.wait_ready()
@@ -124,7 +126,7 @@ async def run(settings: Settings) -> None:
         ports |= {name: serving.port for name, serving in servings.items()}
         data.write_ports(ports)
         if "apiHttps" in ports:
-            given, url = read_given(settings.tls_cert_file), api_url(settings, ports["apiHttps"])
+            url = api_url(settings, ports["apiHttps"])
             await forget_revoked(store, data)
             data.write_kubeconfig(authorities, server=url, now=datetime.now(UTC), given=given)
             await record_own(store, data, utc_now())

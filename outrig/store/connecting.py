@@ -72,7 +72,10 @@ def tls_context(settings: PostgresSettings) -> ssl.SSLContext | None:
             context.load_cert_chain(file, settings.tls_key, password="")
     except OSError as error:
         problem = f"{file} cannot be used: {error.strerror or error}"
-        raise Unavailable(settings.place, problem, "a PEM file that this user may read") from None
+        hint = "a PEM file that this user may read"
+        if file == settings.tls_cert and settings.tls_key is None:
+            hint += ", with its key in it; or set postgres_tls_key_path to the file of its key"
+        raise Unavailable(settings.place, problem, hint) from None
     return context
 
 
@@ -129,6 +132,10 @@ def _network_hint(cause: object) -> str:
     match cause:
         case ssl.SSLCertVerificationError() if "ismatch" in cause.verify_message:
             return "set postgres_host to a name in the certificate, or postgres_tls_mode to verifyCa"
+        case ssl.SSLCertVerificationError() if "expired" in cause.verify_message:
+            return "renew the server's certificate, or its CA's; or set this machine's clock"
+        case ssl.SSLCertVerificationError() if "not yet valid" in cause.verify_message:
+            return "set the clock that is wrong, this machine's or that of whoever made the certificate"
         case ssl.SSLCertVerificationError():
             return "set postgres_tls_ca_path to the file of the CA that signed it"
         case ConnectionError() if "SSL upgrade" in str(cause):

@@ -97,6 +97,9 @@ async def _following(tail: Tail) -> AsyncIterator[None]:
 
 
 def _warn_of_exposure(settings: PostgresSettings) -> None:
+    if settings.tls_mode is TlsMode.DISABLE and (settings.tls_ca or settings.tls_cert):
+        reason = "the files of postgres_tls_* have no effect: postgres_tls_mode is disable, so there is no TLS"
+        _log.warning(reason, database=settings.place)
     near = settings.host.startswith("/") or settings.host in ("localhost", "127.0.0.1", "::1")
     if not near and settings.tls_mode in (TlsMode.DISABLE, TlsMode.VERIFY_NONE):
         reason = "the mesh's private keys travel to the database unprotected: set postgres_tls_mode to verifyFull"

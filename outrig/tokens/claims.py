@@ -61,8 +61,10 @@ class ZoneClaims:
 
     def __post_init__(self) -> None:
         _check("zone", self.zone or "any", _NAME)
-        if not self.scopes or not set(self.scopes) <= set(SCOPES):
-            raise ClaimRefused("scope", f"{', '.join(self.scopes) or 'nothing'}: no such scope", ", ".join(SCOPES))
+        if not self.scopes:
+            raise ClaimRefused("scope", "cannot be empty", f"{' or '.join(SCOPES)}, or both")
+        if not set(self.scopes) <= set(SCOPES):
+            raise ClaimRefused("scope", f"{', '.join(self.scopes)}: no such scope", ", ".join(SCOPES))
 
     def as_json(self) -> dict[str, Any]:
         """As they stand in the token."""

@@ -92,6 +92,13 @@ def holds_signing_key(key: Key) -> bool:
     return any(ring.serial_of(key) is not None for ring in rings)
 
 
+def lists_revocations(key: Key) -> bool:
+    """Whether a resource of that key is taken for a list of revoked tokens."""
+    of_mesh = key.name.removeprefix("dataplane-token-revocations-")
+    rings = (dataplane_ring(key.mesh or of_mesh), ZONE, USER)
+    return any(key in ring.revocations for ring in rings)
+
+
 def serial_of_kid(kid: str) -> int | None:
     """The serial that a key id spells in its one way; None if it spells none."""
     return int(kid) if re.fullmatch("0|[1-9][0-9]{0,8}", kid) else None

@@ -31,6 +31,7 @@ from outrig.tokens.keys import (
     Ring,
     dataplane_ring,
     holds_signing_key,
+    lists_revocations,
     new_signing_key,
     public_key,
     secret_body,
@@ -126,8 +127,11 @@ class Tokens:
         serial = None if ring.purpose in self._settings.no_secrets else serial_of_kid(kid)
         stored = None if serial is None else await reads.get(ring.key_of(serial))
         if stored is None:
-            hint = "if the signing key was rotated, issue the token anew"
-            raise TokenInvalid("token", f"there is no {ring.purpose} signing key with id {kid}", hint)
+            where, other = (
+                (f" in mesh {ring.mesh}", "; if there is no such mesh, name another") if ring.mesh else ("", "")
+            )
+            hint = f"if the signing key was rotated, issue the token anew{other}"
+            raise TokenInvalid("token", f"there is no {ring.purpose} signing key with id {kid}{where}", hint)
         try:
             return verifying_key(public_key(secret_text(stored)))
         except SigningKeyRefused as error:
@@ -167,9 +171,10 @@ async def ensure_admin_token(tx: Transaction, tokens: Tokens, *, now: datetime) 
 
 
 async def check_secret(secret: Resource) -> None:
-    """What is named as a signing key can sign: issuing would fail when its author does not look any more.
+    """What is named as a signing key can sign, and what is named as a list of revoked tokens can be read.
 
-    Raises SigningKeyRefused.
+    Issuing, or every token, would fail when its author does not look any more. Raises SigningKeyRefused, or
+    ListUnreadable.
     """
     if holds_signing_key(secret.key):
         try:
@@ -179,6 +184,12 @@ async def check_secret(secret: Resource) -> None:
             raise SigningKeyRefused(
                 "data", problem, "outrig token signing-key makes one; or choose another name"
             ) from None
+    elif lists_revocations(secret.key):
+        try:
+            secret_text(secret)
+        except SigningKeyRefused as error:
+            problem = f"{error.problem}, and resources of this name list revoked tokens"
+            raise ListUnreadable("data", problem, "their ids, separated by commas, in base64") from None
 
 
 def revoked_in(listed: Resource | None) -> frozenset[str]:

@@ -53,7 +53,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Rejoin:
-    """Server: your registration, or its WorkloadEntry, is gone; join again."""
+    """Server: your registration, or its WorkloadEntry, is gone, or is not what your certificates say; join again."""
 
     reason: str
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import structlog
 from cryptography import x509
 
 from outrig.dialects.kuma.mesh import mesh_key
@@ -24,9 +25,9 @@ async def scene() -> AsyncIterator[DataplaneScene]:
     await opened.plane.attestor.close()
 
 
-async def say(scene: DataplaneScene, expiration: str) -> None:
-    """The Mesh wants its certificates to hold that long."""
-    backend = {"name": "ca-1", "type": "builtin", "dpCert": {"rotation": {"expiration": expiration}}}
+async def say(scene: DataplaneScene, expiration: str, **conf: Any) -> None:
+    """The Mesh wants its certificates to hold that long. `conf`: of its authority."""
+    backend = {"name": "ca-1", "type": "builtin", "dpCert": {"rotation": {"expiration": expiration}}, "conf": conf}
     async with scene.plane.store.transaction() as tx:
         stored = await tx.get(mesh_key("default"))
         assert stored
@@ -66,6 +67,27 @@ async def test_a_workload_certificate_holds_as_the_mesh_says_and_both_are_renewe
     assert again["uid"] == told["uid"], "a renewal"
     left = token.total_seconds() - told["renewIn"]
     assert hold(again, later) == (min(control, left), min(workload, left))
+
+
+async def test_the_end_of_a_meshs_authority_is_named_and_renewals_do_not_come_ever_faster(
+    scene: DataplaneScene,
+) -> None:
+    scene.plane.now = now = scene.plane.clock().replace(microsecond=0) + timedelta(minutes=1)
+    await say(scene, "1d", caCert={"expiration": "1m"})
+    caller, shown, joins = Caller(), await scene.token(lifetime=DAY), 0
+    with structlog.testing.capture_logs() as lines:
+        while (told := await scene.join(shown, document(), caller=caller)).status_code == 200:
+            joins += 1
+            scene.plane.now += timedelta(seconds=told.json()["renewIn"])
+        assert (joins, scene.plane.now - now) == (4, timedelta(minutes=1)), "60, 30, 15 and 8 s before its end"
+        for _ in range(3):
+            refused = await scene.join(shown, document(), caller=caller)
+    body = refused.json()
+    assert (refused.status_code, body["code"], refused.headers["retry-after"]) == (503, "OUT142", "30")
+    assert "the authority of mesh default" in body["reason"]
+    assert "another certificate" in body["hint"]
+    (line,) = (one for one in lines if one["log_level"] == "error")
+    assert "OUT142 the authority of mesh default" in line["reason"]
 
 
 async def test_another_lifetime_counts_from_the_next_renewal_on(scene: DataplaneScene) -> None:

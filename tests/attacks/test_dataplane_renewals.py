@@ -4,13 +4,16 @@ Against the real HTTP application. Nothing of AWS is asked.
 """
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.attacks.dataplane_scene import DataplaneScene, document, open_scene, service, zone_document
+from outrig.dialects.kuma.certified import is_outdated
+from outrig.resources import Key
+from tests.attacks.dataplane_scene import ADDRESS, DataplaneScene, document, open_scene, service, zone_document
 from tests.attacks.scene import Caller
 
 pytestmark = pytest.mark.slow
@@ -65,6 +68,29 @@ async def test_a_renewals_text_is_bound_as_the_joins_was(
     assert told.json().get("code") == code, told.text
     assert await scene.dataplane() == before
     assert len(await scene.plane.all("Dataplane")) == 1
+
+
+async def test_a_renewal_has_the_identities_of_the_tags_as_they_are_now(scene: DataplaneScene) -> None:
+    caller, token = Caller(), await scene.token()
+    key = Key("kuma.io", "Dataplane", "default", "", "kv-1")
+    for name in ("kv", "payments"):
+        body = {"networking": {"address": ADDRESS, **service(name)}}
+        if held := await scene.dataplane():
+            assert not is_outdated(held)
+            async with scene.plane.store.transaction() as tx:
+                assert is_outdated(await tx.update(replace(held, body=body)))
+        else:
+            await scene.write(key, body)
+        told = await scene.join(token, caller=caller, join={"mesh": "default", "name": "kv-1"})
+        assert told.status_code == 200, told.text
+        leaf = x509.load_pem_x509_certificates(told.json()["workloadChain"].encode())[0]
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+        assert [uri for uri in uris if uri.startswith("spiffe:")] == [f"spiffe://default/{name}"]
+        stored = await scene.dataplane()
+        assert stored
+        assert sorted(uris) == stored.status["certified"]
+        assert stored.status["insight"]["mTLS"]["issuedBackend"] == "", "noted, though mutual TLS is off"
 
 
 async def test_a_renewals_token_is_asked_what_the_joins_was(scene: DataplaneScene) -> None:

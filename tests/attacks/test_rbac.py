@@ -84,6 +84,20 @@ async def test_the_role_of_a_binding_is_for_good(manager: Scene) -> None:
         assert "cannot change roleRef" in told["message"]
 
 
+async def test_a_binding_of_more_than_one_has_is_not_touched_at_all(manager: Scene) -> None:
+    admin, alice = manager.of(), manager.of("alice")
+    made = await admin.makes(BINDINGS, binding("bob", to="edit", role_kind="ClusterRole"))
+    for said in ({"labels": {"a": "b"}}, {"annotations": {"a": "b"}}):
+        told = await alice.told("PATCH", f"{BINDINGS}/b", 403, json={"metadata": said}, headers=MERGE)
+        assert NOT_HELD in told["message"]
+        await admin.told("PATCH", f"{BINDINGS}/b", 200, json={"metadata": said}, headers=MERGE)
+    kept = {"metadata": {"finalizers": ["a.example/b"]}}
+    told = await alice.told("PATCH", f"{BINDINGS}/b", 200, json=kept, headers=MERGE)
+    assert told["subjects"] == made["subjects"]
+    await alice.told("PATCH", f"{BINDINGS}/b", 200, json={"metadata": {"finalizers": []}}, headers=MERGE)
+    await alice.told("DELETE", f"{BINDINGS}/b", 200)
+
+
 async def test_a_namespace_is_a_fence(manager: Scene) -> None:
     alice, elsewhere = manager.of("alice"), "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
     for path, document in (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
@@ -92,6 +93,26 @@ async def test_a_newer_schema_is_refused_and_kept(postgres: Server, settings: Po
         await migrate_postgres(settings)
     (row,) = await postgres.sql("SELECT version_num FROM outrig_schema", database=settings.database)
     assert row["version_num"] == "9999"
+
+
+async def test_a_version_table_that_was_tampered_with_is_refused(postgres: Server, settings: PostgresSettings) -> None:
+    for change, problem in (
+        ("UPDATE outrig_schema SET version_num = '0003'", "its tables are not those of schema 0003"),
+        ("INSERT INTO outrig_schema VALUES ('0004')", "notes several schemas: 0003, 0004"),
+    ):
+        await postgres.sql(change, database=settings.database)
+        with pytest.raises(Unavailable, match=problem) as refused:
+            await migrate_postgres(settings)
+        assert "backup" in refused.value.hint
+    assert "several schemas" in (await refusal(settings)).problem
+
+
+async def test_files_for_tls_where_there_is_none_are_named(settings: PostgresSettings) -> None:
+    for file in ("tls_ca", "tls_cert"):
+        with structlog.testing.capture_logs() as lines:
+            async with open_postgres(replace(settings, **{file: Path("/a.pem")})):  # type: ignore[arg-type]
+                pass
+        assert any("no effect" in line["event"] for line in lines)
 
 
 async def test_a_database_of_another_program_is_refused_and_kept(postgres: Server, empty: PostgresSettings) -> None:

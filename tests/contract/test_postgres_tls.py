@@ -1,5 +1,6 @@
 """Each way to protect the connection, against a real server that speaks TLS: whom it trusts and whom it refuses."""
 
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from examples.postgres.server import PostgresServer, Tls
+from outrig.store.connecting import explained, tls_context
 from outrig.store.pool import PostgresDatabase
 from outrig.store.postgres import migrate_postgres, open_postgres
 from outrig.store.protocol import Unavailable
@@ -114,6 +116,30 @@ async def test_each_mode_trusts_whom_it_says(
         assert "verifyCa" in refused.hint
     else:
         assert await protection(settings) == (True, "TLSv1.3")
+
+
+@pytest.mark.parametrize(
+    ("found", "hint"),
+    [
+        ("certificate has expired", "renew the server's certificate"),
+        ("certificate is not yet valid", "clock"),
+        ("self-signed certificate", "postgres_tls_ca_path"),
+    ],
+)
+def test_a_certificate_that_is_refused_for_its_time_is_not_blamed_on_its_ca(found: str, hint: str) -> None:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = found
+    with pytest.raises(Unavailable) as caught, explained("postgres"):
+        raise error
+    assert found in caught.value.problem
+    assert hint in caught.value.hint
+
+
+def test_a_certificate_of_our_own_without_its_key_is_told_what_is_missing(authority: Authority) -> None:
+    cert, _ = authority.issue("keyless")
+    with pytest.raises(Unavailable, match=r"keyless-cert\.pem cannot be used") as caught:
+        tls_context(PostgresSettings(tls_mode=TlsMode.VERIFY_FULL, tls_cert=cert))
+    assert "postgres_tls_key_path" in caught.value.hint
 
 
 async def protection(settings: PostgresSettings) -> tuple[bool, str]:

@@ -91,6 +91,17 @@ async def answers(port: int, status: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def closes(port: int) -> None:
+    """Calls to the caller's outbound are closed in the end."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await get(port)
+            except (OSError, IndexError, ValueError):
+                return
+            await asyncio.sleep(0.02)
+
+
 async def revoke(mesh: DataplaneScene, token: str) -> None:
     claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     revoked = {"data": base64.b64encode(claims["jti"].encode()).decode()}
@@ -141,7 +152,7 @@ async def test_a_task_joins_by_the_tags_of_its_role(tmp_path: Path, network: Non
             async with mesh.agent(*words, name="again", link_local=ecs.url, **ecs.environment) as agent:
                 await agent.wait_ready()
                 assert task.credentials.secret_key not in agent.log
-                assert is_ready(await mesh.overview("kv-1"))
+                await mesh.wait_overview("kv-1", is_ready)
     finally:
         aws.close()
 
@@ -300,6 +311,50 @@ async def test_a_new_authority_of_the_mesh_renews_certificates_and_loses_no_call
             await calls.more(20)
         assert set(calls.answers) == {200}
         assert kv.envoys() == envoys
+        assert await kv.probe() == (200, "READY")
+
+
+def written(name: str, address: str, service: str, *outbounds: str) -> dict[str, Any]:
+    """A Dataplane that somebody writes, of bytes, which calls these services at 15051 and up."""
+    tags = {"kuma.io/service": service, "kuma.io/protocol": "tcp"}
+    inbound = [{"port": 15050, "servicePort": 5050, "tags": tags}]
+    outbound = [{"port": 15051 + at, "tags": {"kuma.io/service": one}} for at, one in enumerate(outbounds)]
+    networking = {"address": address, "inbound": inbound, "outbound": outbound}
+    return {"type": "Dataplane", "mesh": "default", "name": name, "networking": networking}
+
+
+def permission(service: str) -> dict[str, Any]:
+    """That service may call all."""
+    callers = {"targetRef": {"kind": "MeshSubset", "tags": {"kuma.io/service": service}}}
+    return {**EVERYBODY, "spec": {**ALL, "from": [{**callers, "default": {"action": "Allow"}}]}}
+
+
+async def test_who_gets_other_tags_is_called_as_them_at_once_and_loses_what_the_old_ones_were_allowed(
+    mesh: DataplaneScene,
+) -> None:
+    """Each call is a connection of its own, as a connection keeps the identity it was opened with."""
+    await mesh.write("meshtrafficpermissions", permission("caller"))
+    await mesh.write("", {"type": "Mesh", "name": "default", "mtls": mtls({"type": "builtin"})})
+    await mesh.write("dataplanes", written("kv-1", ADDRESS, "kv"))
+    await mesh.write("dataplanes", written("demo-1", OTHER, "caller", "kv", "other"))
+    token = await mesh.token()
+    names = [("--name", name, "--mesh", "default") for name in ("kv-1", "demo-1")]
+    async with (
+        mesh.agent(*names[0], template="", KUMA_DATAPLANE_RUNTIME_TOKEN=token) as kv,
+        mesh.agent(*names[1], template="", name="demo", KUMA_DATAPLANE_RUNTIME_TOKEN=token) as demo,
+        app(5050),
+    ):
+        await kv.wait_ready()
+        await demo.wait_ready()
+        await answers(15051, 200)
+        await mesh.write("dataplanes", written("kv-1", ADDRESS, "other"))
+        await answers(15052, 200)
+        await mesh.write("dataplanes", written("demo-1", OTHER, "renamed", "kv", "other"))
+        await closes(15052)
+        await mesh.write("meshtrafficpermissions", permission("renamed"))
+        await answers(15052, 200)
+        for agent in (kv, demo):
+            assert agent.log.count("are no longer those of its certificate") == 1
         assert await kv.probe() == (200, "READY")
 
 

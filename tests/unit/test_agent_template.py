@@ -25,14 +25,35 @@ def test_a_name_with_dots_is_a_variable_within_another() -> None:
         ("{{ name }}{{ zone }}", "nobody gave a value for {{ zone }}"),
         ("{{# zone }}x{{/ zone }}", "nobody gave a value for {{ zone }}"),
         ("{{> other }}", "cannot be filled in"),
-        ("{{# name }}", "cannot be filled in"),
+        ("{{# name }}", "cannot be filled in: the section that line 1 opens is never closed"),
+        ("a: 1\n{{# name }}\n{{ name }}", "the section that line 2 opens is never closed"),
+        ("{{# name }}{{/ zone }}", "Found {{/zone}}, expected {{/name}}"),
+        ("{{/ name }}", "cannot be filled in: "),
+        ("{{=<% =}}", "{{= =}} sets two delimiters"),
+        ("{{=<% %>=}}<% zone %>", "nobody gave a value for {{ zone }}"),
+        ("{{ task }}", "a tag names no variable, but what holds id, zone (write NAME.VARIABLE)"),
+        ("{{{ task }}}", "a tag names no variable, but what holds id, zone"),
+        ("{{ . }}", "a tag names no variable, but what holds name, task"),
     ],
 )
 def test_what_nobody_gave_is_refused(template: str, said: str) -> None:
     with pytest.raises(InvalidConfiguration) as raised:
-        fill(PLACE, template, {"name": "kv"})
+        fill(PLACE, template, {"name": "kv", "task.id": "t1", "task.zone": "a"})
     assert said in str(raised.value)
     assert str(raised.value).startswith(f"OUT501 {PLACE}: ")
+
+
+@pytest.mark.parametrize(
+    ("template", "filled"),
+    [
+        ("{{=<% %>=}}\ntype: <% name %>, {{ as it is }}", "type: kv, {{ as it is }}"),
+        ("{{=| |=}}|name| |={{ }}=|{{name}}", "kv kv"),
+        ("{{# task }}{{ id }}{{/ task }}{{^ name }}none{{/ name }}", "t1"),
+        ("{{! name }}{{", "{{"),
+    ],
+)
+def test_delimiters_sections_and_comments_are_as_in_mustache(template: str, filled: str) -> None:
+    assert fill(PLACE, template, {"name": "kv", "task.id": "t1"}) == filled
 
 
 def test_a_file_beside_the_agent_is_no_partial(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from outrig.api.bodies import (
     MAX_BYTES,
@@ -15,6 +17,7 @@ from outrig.api.bodies import (
     MAX_SLOW_BYTES,
     MAX_VALUES,
     check_values,
+    read_body,
 )
 from outrig.api.kube.belonging import followed
 from outrig.api.kube.bodies import read
@@ -108,6 +111,21 @@ def test_the_names_of_places_do_not_repeat_a_long_key_for_ever() -> None:
     assert all(len(place) < 1000 for place in (str(checked.unknown), str(checked.wrong)))
 
 
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_a_number_that_no_store_can_keep_is_named_by_its_place(number: int) -> None:
+    body = json.dumps({"a": 1, "b": [2**63 - 1, {"c": number}]}).encode()
+    with pytest.raises(ApiError, match=r"request: b\[1\]\.c: whole numbers must fit in 64 bits"):
+        decode(body, "application/json")
+
+
+async def test_a_length_of_more_digits_than_python_reads_is_not_believed() -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    scope = {"type": "http", "headers": [(b"content-length", b"9" * 5000)]}
+    assert await read_body(Request(scope, receive)) == b"{}"
+
+
 def test_of_fields_said_twice_not_all_are_named() -> None:
     twice = ",".join(f'"k{number}":1' for number in range(1000))
     assert len(read(f"{{{twice},{twice}}}".encode(), "application/json").repeated) == MAX_REPEATED
@@ -191,8 +209,9 @@ def test_items_are_taken_out_and_put_in_by_one_patch() -> None:
         {"port": 81, "name": "new"},
     ]
     merged = strategic_merge({"spec": {"ports": ports}}, {"spec": {"ports": patch}})
-    kept = {"port": 80, "protocol": "UDP", "name": "u"}
-    assert merged["spec"]["ports"] == [kept, {"port": 82, "name": "m"}, {"port": 81, "name": "new"}]
+    assert merged["spec"]["ports"] == [
+        {"port": 80, "name": "u"}, {"port": 82, "name": "m"}, {"port": 81, "name": "new"},
+    ]  # fmt: skip
 
 
 def test_a_patch_that_nests_without_end_does_not_apply() -> None:

@@ -26,8 +26,9 @@ from outrig.dialects.kind import Scope
 from outrig.dialects.kuma.mesh import mesh_key
 from outrig.model import Trust
 from outrig.resources import Key, Resource
-from outrig.server.reissuing import Reissuing, sweep_once
+from outrig.server.reissuing import Reissuing, sweep_once, warn_once
 from outrig.store.memory import MemoryStore
+from outrig.store.protocol import Query
 from outrig.tokens.keys import dataplane_ring
 from tests.unit.control_making import running
 
@@ -124,6 +125,12 @@ def verifies(roots: tuple[str, ...], issued: Issued, when: datetime) -> bool:
     except VerificationError:
         return False
     return True
+
+
+async def test_a_mesh_of_the_longest_name_there_is_has_an_authority() -> None:
+    name, scene = "m" * 63, Scene()
+    await scene.put(name)
+    assert (await scene.authority(name)).authority.certificate.subject.rfc4514_string() == f"CN={name}"
 
 
 async def test_a_mesh_comes_with_an_authority_and_a_signing_key() -> None:
@@ -300,6 +307,16 @@ async def test_a_source_that_holds_nothing_is_refused(source: Mapping[str, str],
         await scene.put(enabledBackend="corp", backends=[backend("corp", "provided", conf=conf)])
 
 
+async def test_a_certificate_in_the_mesh_may_have_lines() -> None:
+    scene, given = Scene(), made()
+    await scene.secret("ca-key", key_pem(given.key).encode())
+    lines = base64.encodebytes(given.pem.encode()).decode().replace("\n", "\r\n")
+    await scene.put(
+        enabledBackend="corp", backends=[backend("corp", "provided", conf={**PROVIDED, "cert": {"inline": lines}})]
+    )
+    assert (await scene.authority()).authority.pem == given.pem
+
+
 async def test_secrets_that_are_not_there_are_all_named() -> None:
     with pytest.raises(ExceptionGroup) as refused:
         await Scene().put(enabledBackend="corp", backends=[backend("corp", "provided", conf=PROVIDED)])
@@ -366,6 +383,22 @@ async def test_members_renew_once_the_new_authority_of_their_mesh_is_trusted_and
             while len(agents.told) < 2:
                 await asyncio.sleep(0.01)
     assert set(agents.told) == set(mine)
+
+
+async def test_an_authority_in_the_last_tenth_of_its_life_is_told_of_in_an_event_of_its_mesh_now_and_then() -> None:
+    scene = Scene()
+    given = made(life=HOUR * 12)  # of 60, of which it has lived 48
+    await scene.put("long")
+    await scene.secret("ca", given.pem.encode())
+    await scene.secret("ca-key", key_pem(given.key).encode())
+    await scene.put(enabledBackend="corp", backends=[backend("corp", "provided", conf=PROVIDED)])
+    counts = []
+    for later in (HOUR * 5, HOUR * 6, HOUR * 6.5, HOUR * 7, HOUR * 13):
+        await warn_once(scene.store, NOW + later)
+        events = [one.body for one in (await scene.store.list(Query())).items if one.key.kind == "Event"]
+        counts.append([(one["involvedObject"]["name"], one["type"], one["count"]) for one in events])
+    assert counts == [[], *([("default", "Warning", count)] for count in (1, 1, 2, 3))]
+    assert "OUT145 the authority of mesh default ended at 2026-11-02 00:00 UTC" in events[0]["message"]
 
 
 @pytest.mark.parametrize("odd", ["kv-1", "a/b", "a%2fb", "../x", "ä"])

@@ -120,6 +120,16 @@ async def test_a_directory_is_applied_in_order_and_a_template_is_filled_in(outri
         ("kind: Dataplane\napiVersion: kuma.io/v1alpha1\nmetadata: {name: x}", "write type, mesh, name"),
         ("- a list", "is no object"),
         ("{", "is no YAML"),
+        (
+            "type: Mesh\nname: shop\nname: sale",
+            "OUT905 standard input: the key 'name' is there twice, line 6 (leave one",
+        ),
+        ('{"type": "Mesh", "name": "a", "labels": {"x": "1", "x": "2"}}', "the key 'x' is there twice, line 4"),
+        ("type: Mesh\nname: shop\nlabels: {1: a, '1': b}", "the key '1' is there twice"),
+        (
+            "kind: Namespace\napiVersion: v1\nmetadata: {name: x}\nmetadata: {name: y}",
+            "the key 'metadata' is there twice",
+        ),
     ],
 )
 async def test_nothing_is_applied_where_one_document_is_wrong(outrig: Command, text: str, says: str) -> None:
@@ -177,6 +187,7 @@ async def test_what_was_applied_before_a_failure_is_said(outrig: Command, monkey
         (MESH.replace("shop", "{{ name }}"), [], "nobody gave a value for {{ name }} (give it with -v name=VALUE)"),
         (MESH.replace("shop", "{{ name }}"), ["-v", "nmae=x"], "OUT905 standard input: nobody gave a value"),
         (MESH, ["-v", "name"], "OUT905 -v: expected NAME=VALUE"),
+        (MESH.replace("shop", "{{ name }}"), ["-v", "name={{b}}", "-v", "b=z"], "is no YAML"),
         ("type: Mesh\nname: shop\nlabels: {since: 2026-01-01}", [], "has a value that is none in JSON"),
     ],
 )
@@ -250,6 +261,20 @@ async def test_a_resource_is_deleted_once(outrig: Command) -> None:
     again = await outrig("delete", "mesh", "shop")
     assert again.code == 2
     assert "OUT904" in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("dataplanes", "kv-1"), "outrig inspect dataplane NAME shows one"),
+        (("meshes", "default"), "inspect meshes shows all and takes no name"),
+        (("dataplanes", "--type", "config"), "--type is of one dataplane"),
+    ],
+)
+async def test_what_would_choose_nothing_is_refused(outrig: Command, arguments: tuple[str, ...], says: str) -> None:
+    said = await outrig("inspect", *arguments)
+    assert (said.out, said.code) == ("", 2)
+    assert says in " ".join(said.err.replace("│", " ").split())
 
 
 async def test_a_written_dataplane_without_an_agent_is_offline(outrig: Command) -> None:

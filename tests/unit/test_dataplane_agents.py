@@ -1,6 +1,8 @@
 """What an agent's coming, reporting and going does to its Dataplane, which is registration and entry in one."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +18,8 @@ from outrig.control.proxies import (
 )
 from outrig.control.reaper import Graces, Reaper
 from outrig.dialects.conditions import AGENT_CONNECTED, PROGRAMMED, READY, condition_of
+from outrig.dialects.kuma.certified import with_certified
+from outrig.dialects.kuma.dataplane import dataplane_identities
 from outrig.dialects.kuma.insight import insight_of
 from outrig.dialects.kuma.joined import JOINED, Holder
 from outrig.resources import Key, Resource
@@ -25,6 +29,7 @@ from outrig.wire.stream import Rejoin, Report, Welcome, Withdrawn
 from outrig.xds.session import Session
 from tests.unit.control_making import LONG, SOON, delete, running, wait_condition, wait_resource
 from tests.unit.hub_making import reader
+from tests.unit.kuma_making import dataplane
 from tests.unit.replica_making import PATIENT, Plane, start, two_planes
 
 KV = dataplane_key("default", "kv-1")
@@ -198,6 +203,56 @@ async def test_one_that_was_deleted_is_made_again_by_its_agents_joining(store: M
     await delete(store, KV)
     assert isinstance(await agent.heard(), Rejoin)
     assert await plane.ended.get() == session.proxy
+
+
+async def retag(store: MemoryStore, service: str, **labels: str) -> None:
+    """The Dataplane is of that service now."""
+    found = await store.get(KV)
+    assert found is not None
+    body = dict(dataplane(inbound=[{"port": 1, "tags": {"kuma.io/service": service, **labels}}]))
+    async with store.transaction() as tx:
+        await tx.update(replace(found, body={"networking": body["networking"]}))
+
+
+async def test_one_whose_tags_change_joins_again_at_the_replica_it_is_connected_to_and_once(store: MemoryStore) -> None:
+    async with two_planes(store, PATIENT) as (a, b):
+        session, other = await register_dataplane(store), await register_dataplane(store, name="kv-2")
+        await retag(store, "kv")
+        await certify(store)
+        agents = [await a.agent(other), await b.agent(session)]
+        for agent in agents:
+            assert isinstance(await agent.heard(), Welcome)
+        await agents[1].open.report(Report("ready"))
+        for service in ("kv", "payments", "orders"):
+            await retag(store, service)
+        told = await agents[1].heard()
+        assert isinstance(told, Rejoin)
+        assert "tags of" in told.reason
+        await delete(store, other.registration)
+        assert "is gone" in (await agents[0].heard()).reason  # type: ignore[union-attr]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await agents[1].open.next_message()
+
+
+async def test_one_whose_tags_changed_while_its_agent_was_away_joins_again_when_it_is_back(
+    store: MemoryStore, plane: Plane
+) -> None:
+    session = await register_dataplane(store)
+    await retag(store, "kv", version="1")
+    await certify(store)
+    await retag(store, "kv", version="2")
+    agent = await plane.agent(session)
+    assert await agent.heard() == Welcome("a")
+    assert isinstance(await agent.heard(), Rejoin)
+
+
+async def certify(store: MemoryStore) -> None:
+    """It gets a certificate of what it is now."""
+    found = await store.get(KV)
+    assert found is not None
+    async with store.transaction() as tx:
+        await tx.update(with_certified(found, dataplane_identities(found)))
 
 
 async def test_one_that_moves_to_another_replica_is_there_all_along(store: MemoryStore) -> None:

@@ -9,7 +9,7 @@ from pydantic import Field
 from outrig.api.kube.catalog import Target
 from outrig.api.kube.validation import Strictness, read_draft
 from outrig.api.refusals import ApiError
-from outrig.dialects.causes import Cause, check_body, in_order
+from outrig.dialects.causes import Cause, check_body, in_order, steps_of
 from outrig.dialects.findings import INVALID, MISSING
 from outrig.dialects.schema import Form, Port
 from outrig.errors import Finding
@@ -49,6 +49,13 @@ def test_what_fits_is_left_and_what_has_to_be_there_is_stood_in_for(body: Any, s
     assert checked.sound == sound
     assert [cause.field for cause in checked.wrong] == wrong
     Body.model_validate(checked.sound)
+
+
+@pytest.mark.parametrize(("port", "hinted"), [("80", True), ("\uff18\uff10", False), ("eighty", False)])
+def test_a_number_in_quotes_is_told_to_have_none_where_it_is_one(port: str, hinted: bool) -> None:
+    (cause,) = check_body({"other": {"a": port}}, Body).wrong
+    assert ("without quotes: 80" in str(cause)) is hinted
+    assert "must be a whole number" in str(cause)
 
 
 def test_a_misspelt_field_is_told_in_whatever_case_it_is() -> None:
@@ -125,6 +132,7 @@ def test_what_is_around_a_stand_in_is_judged_and_the_stand_in_is_not() -> None:
     assert [one.path for one in checked.own(found)] == ["items", "items[0]", "items[0].name", "items[1]"]
 
 
+PORT = {"number": 80, "name": "http", "protocol": "HTTP"}
 TOLD_BESIDE = [
     (
         "Service",
@@ -156,6 +164,79 @@ TOLD_BESIDE = [
         {"template": {"serviceAccount": "x"}, "probe": {"httpGet": {"port": 0}, "tcpSocket": {"port": 90}}},
         ["spec.probe", "spec.probe.httpGet.port"],
     ),
+    (
+        "ServiceEntry",
+        {
+            "hosts": [],
+            "ports": [{"number": 80, "name": "a", "protocol": "X"}, {"number": 80, "name": "a"}],
+            "endpoints": [{"address": "bad addr"}],
+            "resolution": "STATIC",
+        },
+        [
+            "spec.hosts",
+            "spec.ports[0].protocol",
+            "spec.ports[1].number",
+            "spec.ports[1].name",
+            "spec.endpoints[0].address",
+        ],
+    ),
+    (
+        "ServiceEntry",
+        {"addresses": ["x"], "exportTo": ["a", "*"]},
+        ["spec.addresses[0]", "spec.exportTo[1]", "spec.hosts"],
+    ),
+    ("ServiceEntry", {"hosts": 5, "addresses": ["x"]}, ["spec.hosts", "spec.addresses[0]"]),
+    *(
+        ("ServiceEntry", {"hosts": [], "ports": [PORT], "resolution": resolution}, ["spec.hosts"])
+        for resolution in ("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN")
+    ),
+    (
+        "Sidecar",
+        {"egress": [{"hosts": []}, {"hosts": ["", "a/b/c"]}, {"port": {"number": 80, "protocol": "X"}, "hosts": []}]},
+        [
+            "spec.egress[0]",
+            "spec.egress[0].hosts",
+            "spec.egress[1]",
+            "spec.egress[1].hosts[0]",
+            "spec.egress[1].hosts[1]",
+            "spec.egress[2].port.protocol",
+            "spec.egress[2].hosts",
+        ],
+    ),
+    (
+        "WorkloadGroup",
+        {"template": {}, "probe": {"httpGet": {"port": 80}, "exec": {"command": []}}},
+        ["spec.probe", "spec.probe.exec.command"],
+    ),
+    ("WorkloadGroup", {"template": {}, "probe": {"exec": {"command": []}}}, ["spec.probe.exec.command"]),
+    (
+        "OnboardingPolicy",
+        {
+            "allow": [
+                {
+                    "workloads": [{"aws": {"accounts": [], "zones": ["use1-az1"], "ecs": {"clusters": ["*"]}}}, {}],
+                    "onboardTo": [],
+                }
+            ]
+        },
+        [
+            "spec.allow[0].workloads[0].aws.accounts",
+            "spec.allow[0].workloads[0].aws.zones[0]",
+            "spec.allow[0].workloads[0].aws.ecs.clusters[0]",
+            "spec.allow[0].workloads[1]",
+            "spec.allow[0].onboardTo",
+        ],
+    ),
+    (
+        "OnboardingPolicy",
+        {"allow": [{"workloads": [], "onboardTo": []}, {}]},
+        ["spec.allow[0].workloads", "spec.allow[0].onboardTo", "spec.allow[1].workloads", "spec.allow[1].onboardTo"],
+    ),
+    (
+        "AuthorizationPolicy",
+        {"rules": [{"from": [{"source": {"principals": [""]}}], "when": [{"key": "x", "values": []}]}]},
+        ["spec.rules[0].from[0].source.principals[0]", "spec.rules[0].when[0]", "spec.rules[0].when[0].key"],
+    ),
 ]
 
 
@@ -167,3 +248,22 @@ def test_what_is_wrong_beside_a_wrong_value_is_told_with_it(name: str, spec: Any
     with pytest.raises(ApiError) as refused:
         read_draft(document, target, Strictness.STRICT)
     assert [cause["field"] for cause in refused.value.details["causes"]] == fields
+
+
+def test_a_text_that_is_too_short_is_not_spoken_of_as_a_list() -> None:
+    policy = next(kind for kind in KINDS if kind.name == "AuthorizationPolicy")
+    body = {"spec": {"rules": [{"from": [{"source": {"principals": [""]}}]}]}}
+    (told,) = check_body(body, policy.schema).wrong
+    assert told.message == 'Invalid value: "": must have at least 1 characters'
+
+
+@pytest.mark.parametrize(
+    ("path", "steps"),
+    [
+        ('a.b[0]["c.d"]', ("a", "b", 0, "c.d")),
+        (f"labels[{'9' * 5000}]", ("labels", "9" * 5000)),
+        ("labels[\u0663]", ("labels", "\u0663")),
+    ],
+)
+def test_digits_are_a_place_in_a_list_where_they_can_be_one(path: str, steps: tuple[str | int, ...]) -> None:
+    assert steps_of(path) == steps

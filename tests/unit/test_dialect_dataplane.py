@@ -102,6 +102,52 @@ def test_what_the_sample_for_ecs_writes_is_accepted_without_a_word() -> None:
             ],
         ),
         (
+            "{address: 10.0.0.1, inbound: [{port: 80, servicePort: 81, tags: {kuma.io/service: kv}, \
+              serviceProbe: {interval: 99ms, timeout: 1ms, healthyThreshold: 4294967296, tcp: {}}}]}",
+            [
+                "networking.inbound[0].serviceProbe.interval: must be at least 100ms",
+                "networking.inbound[0].serviceProbe.timeout: must be at least 100ms",
+                "networking.inbound[0].serviceProbe.healthyThreshold: must be at most 4294967295",
+            ],
+        ),
+        (
+            "{address: 10.0.0.1, inbound: [{port: 80, servicePort: 1, name: '81', tags: {kuma.io/service: kv}}, \
+              {port: 81, servicePort: 2, tags: {kuma.io/service: kv}}]}",
+            ["networking.inbound[1].name: names of inbounds must be unique"],
+        ),
+        (
+            "{address: 10.0.0.1, inbound: [{port: 80, servicePort: 1, name: '81', tags: {kuma.io/service: kv}}, \
+              {port: 81, servicePort: 2, name: admin, tags: {kuma.io/service: kv}}]}",
+            [],
+        ),
+        (
+            "{address: 224.0.0.1, advertisedAddress: 255.255.255.255, inbound: [{port: 80, servicePort: 81, \
+              address: 'ff02::1', tags: {kuma.io/service: kv}}]}",
+            [
+                "networking.address: is the address of many, not of one proxy",
+                "networking.advertisedAddress: is the address of many, not of one proxy",
+                "networking.inbound[0].address: is the address of many, not of one proxy",
+            ],
+        ),
+        (
+            f"{{address: 10.0.0.1, inbound: [{{port: 80, servicePort: 81, \
+              tags: {{kuma.io/service: {'s' * 300}, {'t' * 254}: x}}}}]}}",
+            [
+                'networking.inbound[0].tags["kuma.io/service"]: '
+                "tag value must have at most 253 characters, and has 300",
+                f'networking.inbound[0].tags["{"t" * 254}"]: '
+                "tag name must have at most 253 characters, and has 254",
+            ],
+        ),
+        (
+            "{address: 10.0.0.1, inbound: [%s], outbound: [{port: 1, \
+              tags: {kuma.io/service: a, kuma.io/protocol: htp, kuma.io/zone: east}}]}",
+            [
+                "networking.outbound[0].tags[\"kuma.io/protocol\"]: 'htp' chooses no inbound, so calls fail",
+                "networking.outbound[0].tags[\"kuma.io/zone\"]: 'east' chooses no inbound, so calls fail",
+            ],
+        ),
+        (
             "{address: 10.0.0.1, inbound: [{port: 80, servicePort: 81, name: a, tags: {kuma.io/service: kv}}, \
               {port: 80, address: 10.0.0.2, servicePort: 81, name: a, tags: {kuma.io/service: kv}}]}",
             [

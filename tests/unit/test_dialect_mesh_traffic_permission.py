@@ -222,6 +222,16 @@ def test_a_service_by_its_name_works_and_the_hint_at_its_replacement_means_the_s
     assert of(old).applies_to == of(new).applies_to
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("*", "kind Mesh means all"), ("a b", "it is the value of the tag kuma.io/service")]
+)
+def test_a_service_that_nothing_can_be_called_is_refused(name: str, hint: str) -> None:
+    caller = {"targetRef": {"kind": "MeshService", "name": name}, "default": {"action": "Allow"}}
+    assert said({"from": [caller]})[0] == (
+        f"error OUT303 spec.from[0].targetRef.name: is no name of a service ({hint})"
+    )
+
+
 def test_an_effect_that_is_none_is_told() -> None:
     spec = {"from": [{"targetRef": MESH, "default": {"action": "Allow"}}]}
     assert said(spec, **{"kuma.io/effect": "dry"}) == [
@@ -240,17 +250,24 @@ def test_fields_of_a_target_that_are_of_later_work_are_refused_wherever_it_stand
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("form", "value", "told"),
     [
-        ("spiffe://defualt/demo-app", True),
-        ("spiffe://default/demo-app", False),
-        ("spiffe://example.org/ns/shop/sa/web", False),
-        ("spiffe://example.org", False),
+        ("Exact", "spiffe://defualt/demo-app", True),
+        ("Exact", "spiffe://default/demo-app", False),
+        ("Exact", "spiffe://example.org/ns/shop/sa/web", False),
+        ("Exact", "spiffe://example.org", True),
+        ("Exact", "spiffe://default", True),
+        ("Exact", "spiffe://default/", True),
+        ("Exact", "spiffe://default/a?x", True),
+        ("Exact", f"spiffe://default/{'a' * 254}", True),
+        ("Prefix", "spiffe://default/", False),
+        ("Prefix", "spiffe://example.org/", False),
+        ("Prefix", "spiffe://default/a?/", True),
     ],
 )
-def test_an_identity_that_no_dataplane_of_the_mesh_can_have_is_told_at_once(value: str, told: bool) -> None:
+def test_an_identity_that_no_dataplane_of_the_mesh_can_have_is_told_at_once(form: str, value: str, told: bool) -> None:
     """Which trust domain WorkloadGroups have depends on the installation, so it is not judged."""
-    found = said({"rules": [{"default": {"allow": [{"spiffeID": {"type": "Exact", "value": value}}]}}]})
+    found = said({"rules": [{"default": {"allow": [{"spiffeID": {"type": form, "value": value}}]}}]})
     assert found == (
         [
             "warning OUT311 spec.rules[0].default.allow[0].spiffeID.value: fits nobody: Dataplanes of mesh default are "

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from outrig.errors import did_you_mean
 from outrig.kit.aio import jittered_backoff
+from outrig.kit.documents import Repeated, document_in, documents_in
 from outrig.kit.durations import duration, in_words
 from outrig.kit.tasks import running
 
@@ -61,3 +62,24 @@ async def test_loops_are_ended_with_the_block_the_last_one_first() -> None:
     async with running(loop(1), loop(2)):
         await asyncio.sleep(0)
     assert ended == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: 1\na: 2", 2),
+        ("a:\n  b: 1\n  'b': 2", 3),
+        ("x\n---\n{a: {b: 1, c: 2, b: 3}}", 3),
+        ("<<: {a: 1}\n<<: {b: 2}", 2),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_wherever_it_stands(text: str, line: int) -> None:
+    with pytest.raises(Repeated, match=f"is there twice, line {line}"):
+        list(documents_in(text))
+
+
+def test_what_a_merge_adds_is_no_second_key_and_keys_are_text() -> None:
+    text = "a: &a {x: 1, on: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: *b, x: 4, 5: 6}"
+    one = {"x": 1, "on": 2}
+    assert document_in(text) == {"a": one, "b": {**one, "x": 3}, "c": {**one, "x": 4, "5": 6}}
+    assert list(documents_in("a: 1\n---\na: 2\n---\n")) == [{"a": 1}, {"a": 2}, None]

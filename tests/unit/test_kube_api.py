@@ -156,6 +156,9 @@ async def test_patches_without_a_version_never_conflict_and_none_is_lost(api: Ap
         ({"metadata": {"name": "Bad"}}, "metadata.name"),
         ({"metadata": {}}, "metadata.name"),
         ({"metadata": {"name": "a", "labels": {"a": 5}}}, "metadata.labels[a]"),
+        ({"metadata": {"name": "a", "creationTimestamp": "garbage"}}, "metadata.creationTimestamp"),
+        ({"metadata": {"name": "a", "deletionTimestamp": 5}}, "metadata.deletionTimestamp"),
+        ({"metadata": {"name": "a", "resourceVersion": "9" * 5000}}, "metadata.resourceVersion"),
         ({"status": 5}, "status"),
     ],
 )
@@ -254,7 +257,10 @@ async def test_a_json_patch_applies_whole_or_not_at_all(api: Api) -> None:
     assert answer.json()["metadata"]["labels"] == {"a": "b"}
 
 
-@pytest.mark.parametrize("patch", [5, None, [], "x", {"metadata": {"name": "other"}}, {"kind": "X"}])
+@pytest.mark.parametrize(
+    "patch",
+    [5, None, [], "x", {"metadata": {"name": "other"}}, {"kind": "X"}, {"metadata": None}, {"metadata": {"name": ""}}],
+)
 async def test_a_patch_that_leaves_no_such_object_is_refused(api: Api, patch: Any) -> None:
     await api.made(GROUPS, group())
     before = await api.store.list(Query())
@@ -262,6 +268,16 @@ async def test_a_patch_that_leaves_no_such_object_is_refused(api: Api, patch: An
     assert answer.status_code in (400, 422), answer.text
     assert answer.json()["kind"] == "Status"
     assert await api.store.list(Query()) == before
+
+
+@pytest.mark.parametrize("metadata", [{}, {"metadata": None}, {"metadata": {"labels": {"a": "b"}}}])
+async def test_an_object_is_not_replaced_by_one_without_a_name(api: Api, metadata: dict[str, Any]) -> None:
+    await api.made(SERVICES, service())
+    nameless = {field: value for field, value in service().items() if field != "metadata"} | metadata
+    status = await api.refused("PUT", f"{SERVICES}/ratings", 400, json=nameless)
+    assert status["message"] == (
+        "the name of the object (ratings based on URL) was undeterminable: name must be provided"
+    )
 
 
 async def test_a_patch_of_nothing_is_not_found(api: Api) -> None:
@@ -352,6 +368,7 @@ async def test_what_the_control_plane_makes_can_be_read_and_deleted_only(api: Ap
         (b"{}", {}, 400),
         (b"x" * (MAX_BYTES + 1), {"content-type": "application/json"}, 413),
         (b'{"a":1,"a":2}', {"content-type": "application/json"}, 400),
+        (b'{"a":' + b"9" * 5000 + b"}", {"content-type": "application/json"}, 400),
     ],
 )
 async def test_a_body_that_cannot_be_read_is_refused(

@@ -36,6 +36,10 @@ async def _names(api: Api) -> dict[str, list[str]]:
     return {item["metadata"]["name"]: item["metadata"].get("finalizers", []) for item in items}
 
 
+def _listed(found: dict[str, Any]) -> list[str]:
+    return [item["metadata"]["name"] for item in found["items"]]
+
+
 async def _delete(api: Api, name: str, policy: str = "Background", **more: Any) -> dict[str, Any]:
     options = {
         "kind": "DeleteOptions",
@@ -198,9 +202,34 @@ async def test_a_collection_is_deleted_as_far_as_it_was_asked(api: Api) -> None:
     for name in "abcd":
         await _account(api, name, labels={"app": "x" if name in "ab" else "y"})
     answer = await api.delete(f"{ACCOUNTS}?labelSelector=app%3Dx")
-    assert [item["metadata"]["name"] for item in answer.json()["items"]] == ["a", "b"]
+    assert _listed(answer.json()) == ["a", "b"]
     await api.delete(f"{ACCOUNTS}?limit=1")
     assert await _names(api) == {"d": []}
+
+
+async def test_of_a_collection_goes_what_a_list_with_the_same_parameters_would_show(api: Api) -> None:
+    for name in "abcd":
+        await _account(api, name)
+    past = {"resourceVersion": "1", "resourceVersionMatch": "Exact"}
+    assert (await api.delete(ACCOUNTS, params=past)).json()["items"] == []
+    first = (await api.delete(ACCOUNTS, params={"limit": "1"})).json()
+    assert (_listed(first), first["metadata"]["remainingItemCount"]) == (["a"], 3)
+    await _account(api, "aa")
+    rest = {"continue": first["metadata"]["continue"], "limit": "2"}
+    second = (await api.delete(ACCOUNTS, params=rest)).json()
+    assert (_listed(second), second["metadata"]["remainingItemCount"]) == (["b", "c"], 1)
+    assert await _names(api) == {"aa": [], "d": []}
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("continue=garbage", 400), ("resourceVersion=999999", 504), ("resourceVersion=x", 400), ("limit=x", 400),
+     ("resourceVersionMatch=Exact", 422)],
+)  # fmt: skip
+async def test_a_collection_stays_whole_where_its_parameters_are_wrong(api: Api, query: str, code: int) -> None:
+    await _account(api, "kept")
+    await api.refused("DELETE", f"{ACCOUNTS}?{query}", code)
+    assert await _names(api) == {"kept": []}
 
 
 @pytest.mark.parametrize("precondition", [{"uid": "another"}, {"resourceVersion": "1"}])
@@ -246,6 +275,9 @@ async def test_a_namespace_with_finalizers_of_its_own_waits_for_them(api: Api) -
         ({"dryRun": "All"}, 400, "not a list"),
         ({"gracePeriodSeconds": "soon"}, 400, "not a whole number"),
         ({"kind": "Foo"}, 400, "'Foo'"),
+        ({"apiVersion": "bogus/v9"}, 400, "'bogus/v9'"),
+        ({"preconditions": []}, 400, "must be an object"),
+        ({"preconditions": {"resourceVersion": "9" * 5000}}, 400, "must be texts that this server gave"),
     ],
 )
 async def test_options_that_contradict_each_other_or_are_unknown_delete_nothing(

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from outrig.api.kube.list_options import list_options
+from outrig.api.kube.pages import Place
 from outrig.api.kube.statuses import Subject
 from outrig.api.refusals import ApiError
 from outrig.resources import Key, Resource
@@ -74,6 +75,12 @@ async def test_selected_lists_are_divided_too_and_not_counted(api: Api) -> None:
 
 @pytest.mark.parametrize("token", ["abc", "!", "WzFd", "e30", "\u00e9", "W10" * 400])
 async def test_a_token_that_is_none_is_refused(api: Api, token: str) -> None:
+    assert "continue key is not valid" in (await api.refused("GET", GROUPS, 400, params={"continue": token}))["message"]
+
+
+@pytest.mark.parametrize("revision", [True, False, -1, 2**63, 1.0, None])
+async def test_a_token_of_no_revision_is_refused(api: Api, revision: Any) -> None:
+    token = Place(await api.store.epoch(), revision, "", "").token()
     assert "continue key is not valid" in (await api.refused("GET", GROUPS, 400, params={"continue": token}))["message"]
 
 

@@ -1,6 +1,7 @@
 """Owners of fields: how sets of fields are spelt, what an apply and an update do to claims, and what never changes."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -131,6 +132,18 @@ def test_fields_are_read_however_they_are_spaced_and_unknown_steps_are_left_out(
 def test_what_is_no_set_of_fields_is_refused(tree: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         paths_of(tree)
+
+
+class Unread(list[str]):
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("somebody looks through it")
+
+
+def test_a_list_that_a_configuration_does_not_speak_of_is_not_looked_through() -> None:
+    live = {"set": Unread(["x"]), "text": "a"}
+    merged, claims = applied(live, {"text": "b"}, {}, "one")
+    assert merged["set"] is live["set"]
+    assert owned(claims, "one") == {"f:text": {}}
 
 
 @FEW

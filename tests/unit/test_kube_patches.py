@@ -58,9 +58,15 @@ def test_a_merge_patch_leaves_the_original_alone_and_applied_twice_changes_nothi
         ([{"op": "test", "path": "/a/0", "value": 1}], {"a": [1, 2]}),
         ([{"op": "add", "path": "/x~1y~0z", "value": 1}], {"a": [1, 2], "x/y~z": 1}),
         ([{"op": "add", "path": "", "value": {}}], {}),
+        ([{"op": "test", "path": "/b", "value": None}], {"a": [1, 2]}),
+        ([{"op": "test", "path": "/a/-1", "value": 2}], {"a": [1, 2]}),
+        ([{"op": "replace", "path": "/a/-2", "value": 7}], {"a": [7, 2]}),
+        ([{"op": "remove", "path": "/a/-1"}], {"a": [1]}),
+        ([{"op": "add", "path": "/a/-1", "value": 9}], {"a": [1, 2, 9]}),
+        ([{"op": "add", "path": "/a/-3", "value": 9}], {"a": [9, 1, 2]}),
     ],
 )
-def test_json_patches_do_what_rfc_6902_says(operations: Any, result: Any) -> None:
+def test_json_patches_do_what_rfc_6902_says_and_what_kubernetes_adds(operations: Any, result: Any) -> None:
     original = {"a": [1, 2]}
     assert apply_operations(original, operations) == result
     assert original == {"a": [1, 2]}
@@ -82,6 +88,14 @@ def test_json_patches_do_what_rfc_6902_says(operations: Any, result: Any) -> Non
         [{"op": "remove", "path": ""}],
         [{"op": "replace", "path": "/b", "value": 1}],
         [{"op": "test", "path": "/a/0", "value": True}],
+        [{"op": "test", "path": "/a", "value": None}],
+        [{"op": "test", "path": "/b", "value": 1}],
+        [{"op": "test", "path": "/b/c", "value": None}],
+        [{"op": "test", "path": "/a/2", "value": None}],
+        [{"op": "remove", "path": "/a/-3"}],
+        [{"op": "remove", "path": "/a/-0"}],
+        [{"op": "add", "path": "/a/-4", "value": 1}],
+        [{"op": "remove", "path": f"/a/{'9' * 5000}"}],
         [{"op": "move", "from": "/a", "path": "/a/0"}],
         [{"op": "explode", "path": "/a"}],
         [{"op": "add", "path": 5, "value": 1}],
@@ -144,6 +158,15 @@ def test_one_number_for_tcp_and_udp_is_two_ports() -> None:
     dns = _ports({"port": 53, "protocol": "TCP", "name": "t"}, {"port": 53, "protocol": "UDP", "name": "u"})
     merged = strategic_merge(dns, _ports({"port": 53, "protocol": "UDP", "name": "v"}))
     assert [port["name"] for port in merged["spec"]["ports"]] == ["t", "v"]
+
+
+def test_items_are_deleted_before_others_of_the_same_key_are_merged() -> None:
+    """What kubectl sends where a port's UDP twin goes and the other is renamed."""
+    twins = _ports({"port": 80, "name": "h"}, {"port": 80, "protocol": "UDP", "name": "u"}, {"port": 90, "name": "z"})
+    order = {"$setElementOrder/ports": [{"port": 80}, {"port": 90}]}
+    renamed, gone = {"name": "http", "port": 80, "protocol": None}, {"$patch": "delete", "port": 80}
+    merged = strategic_merge(twins, _ports(renamed, gone, **order))
+    assert merged["spec"]["ports"] == [{"port": 80, "name": "http"}, {"port": 90, "name": "z"}]
 
 
 def test_retain_keys_drops_every_other_field() -> None:

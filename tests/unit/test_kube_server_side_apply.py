@@ -10,6 +10,7 @@ import pytest
 
 from outrig.api.access.gate import Gate
 from outrig.api.callers import Authenticator
+from outrig.api.kube import owning
 from outrig.api.kube.app import kube_app
 from outrig.resources import Key, Resource
 from outrig.store.memory import MemoryStore
@@ -263,6 +264,28 @@ async def test_what_cannot_be_applied_is_refused_and_nothing_changes(api: Api) -
             told = await api.refused("PATCH", f"{RATINGS}?{query}", code, headers=APPLY, content=body)
             assert problem in told["message"], (body, query)
         await done(api, RATINGS, group(), "somebody")
+
+
+async def test_what_the_managers_of_an_object_own_together_is_bounded(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owning, "MOST_OWNED", 8)
+    six = group(labels=dict.fromkeys("abcdef", "x"))
+    first = await done(api, RATINGS, six)
+    refused = await put(api, RATINGS, six, "two")
+    assert refused.status_code == 413
+    assert "would own 14 fields together, and the limit is 8" in refused.json()["message"]
+    three = {"metadata": {"labels": dict.fromkeys("ghi", "y")}}
+    status = await api.refused("PATCH", RATINGS, 413, json=three, headers=MERGE)
+    assert "would own 10 fields together" in status["message"]
+    assert (await api.get(RATINGS)).json() == first
+
+
+async def test_an_object_with_too_much_owned_may_get_smaller(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    await done(api, RATINGS, group(labels=dict.fromkeys("abcdef", "x")))
+    monkeypatch.setattr(owning, "MOST_OWNED", 2)
+    left = await done(api, RATINGS, group(labels=dict.fromkeys("abc", "x")))
+    assert left["metadata"]["labels"] == dict.fromkeys("abc", "x")
 
 
 async def test_force_is_for_applying_only(api: Api) -> None:

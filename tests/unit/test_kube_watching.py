@@ -203,6 +203,16 @@ async def test_a_watch_list_begins_with_what_there_is_and_marks_its_end(watching
         assert await events.next_name() == ("DELETED", "a")
 
 
+async def test_where_nobody_asked_for_a_watch_list_no_bookmark_marks_the_end_of_what_there_was(
+    watching: Watching,
+) -> None:
+    await watching.put("a")
+    async with watching.events("allowWatchBookmarks=true") as events:
+        assert await events.next_name() == ("ADDED", "a")
+        await watching.put("b")
+        assert await events.next_name() == ("ADDED", "b")
+
+
 async def test_a_watch_list_of_a_state_to_come_is_refused_so_that_clients_list_anew(watching: Watching) -> None:
     answer = await watching.client.get(f"{PATH}?watch=true&{INITIAL}&resourceVersion=999999")
     assert (answer.status_code, answer.json()["details"]["causes"][0]["reason"]) == (504, "ResourceVersionTooLarge")

@@ -140,8 +140,10 @@ async def test_tokens_of_proxies_say_what_was_asked(api: Kuma) -> None:
         ("dataplane", {"mesh": "default", "validFor": "1h", "service": "kv"}, "service"),
         ("dataplane", {"mesh": "default", "validFor": "1h", "tags": "kv"}, "tags"),
         ("dataplane", {"mesh": "a/b", "validFor": "1h"}, "mesh"),
+        ("dataplane", {"validFor": "1h"}, "mesh"),
         ("dataplane", {"mesh": "default", "type": "ingress", "validFor": "1h"}, "type"),
         ("zone", {"zone": "east", "scope": ["cp"], "validFor": "1h"}, "scope"),
+        ("zone", {"zone": "east", "scope": [], "validFor": "1h"}, "scope"),
         ("user", {"groups": ["x"], "validFor": "1h"}, "name"),
     ],
 )
@@ -149,6 +151,19 @@ async def test_tokens_that_mean_nothing_are_not_issued(api: Kuma, what: str, ask
     problem = await api.refused("POST", f"/tokens/{what}", 400, json=asked)
     assert problem["title"] == "Could not issue a token"
     assert [one["field"] for one in problem["causes"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("what", "asked", "problem"),
+    [
+        ("zone", {"zone": "east", "scope": [], "validFor": "1h"}, "cannot be empty"),
+        ("zone", {"zone": "east", "validFor": "1000000h"}, "must be a duration of more than nothing, and of a century"),
+        ("dataplane", {"validFor": "1h"}, "cannot be empty"),
+    ],
+)
+async def test_why_a_token_is_not_issued_is_said(api: Kuma, what: str, asked: dict[str, Any], problem: str) -> None:
+    (wrong,) = (await api.refused("POST", f"/tokens/{what}", 400, json=asked))["causes"]
+    assert wrong["message"].startswith(problem)
 
 
 async def test_a_mesh_that_is_not_there_has_no_tokens(api: Kuma) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from outrig.admission.meshes import Meshes
+from outrig.ca.settings import CaSettings
 from outrig.dialects.conditions import (
     AGENT_CONNECTED,
     PARTIALLY_INVALID,
@@ -131,6 +133,7 @@ async def noted(api: Kuma, key: Key, *changes: Any) -> None:
 
 async def test_an_overview_shows_connection_counters_and_certificate(api: Kuma) -> None:
     await several(api, "kv-1")
+    await api.written("/meshes/default", mesh("default", mtls=MTLS), 200)
     await noted(
         api,
         KV_1,
@@ -155,6 +158,36 @@ async def test_an_overview_shows_connection_counters_and_certificate(api: Kuma) 
     assert (await api.read("/meshes/default/dataplanes+insights"))["items"] == [found]
     assert await api.read("/meshes/default/dataplanes+insights/kv-1") == found
     assert (await api.read("/dataplanes/_overview"))["items"] == [found]
+
+
+async def test_a_certificate_of_before_is_shown_once_mutual_tls_is_on_and_not_when_it_is_off_again(api: Kuma) -> None:
+    await several(api, "kv-1")
+    await noted(api, KV_1, lambda it: with_certificate(it, expires=NOW + timedelta(hours=1), backend="", now=NOW))
+    shown = []
+    for mtls in ({}, {"mtls": MTLS}, {}):
+        await api.written("/meshes/default", mesh("default", **mtls), 200)
+        shown.append((await api.read(f"{PLANES}/kv-1/_overview"))["dataplaneInsight"].get("mTLS"))
+    assert (shown[0], shown[2]) == (None, None)
+    assert (shown[1]["issuedBackend"], shown[1]["supportedBackends"]) == ("ca", ["ca"])
+    assert shown[1]["certificateExpirationTime"] == "2026-11-22T13:00:00Z"
+
+
+async def test_who_writes_a_mesh_whose_authority_is_about_to_end_is_warned_and_who_looks_at_its_members(
+    api: Kuma,
+) -> None:
+    await several(api, "kv-1")
+    for expiration, warned in (("1d", False), ("1m", True)):
+        api.kept.keep = Meshes(CaSettings(), clock=lambda: NOW)
+        backend = {"name": expiration, "type": "builtin", "conf": {"caCert": {"expiration": expiration}}}
+        mtls = {"enabledBackend": expiration, "backends": [backend]}
+        told = [
+            await api.written("/meshes/default", mesh("default", mtls=mtls), 200),
+            await api.read(f"{PLANES}/kv-1/_overview"),
+        ]
+        for each in told:
+            warnings = [one for one in each.get("warnings", ()) if "OUT145" in one]
+            assert len(warnings) == warned, each
+            assert all("the authority of mesh default ends at 2026-11-22 12:01 UTC" in one for one in warnings)
 
 
 async def test_an_overview_and_the_rules_tell_what_stands_against_the_configuration(api: Kuma) -> None:

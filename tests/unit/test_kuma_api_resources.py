@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -218,6 +219,40 @@ async def test_what_is_named_as_a_signing_key_must_be_one(api: Kuma, path: str) 
     assert await api.store.get(Key("kuma.io", scope["type"], scope.get("mesh", ""), "", document["name"])) is None
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/meshes/default/secrets/dataplane-token-revocations-default",
+        "/global-secrets/dataplane-token-revocations-default",
+        "/global-secrets/zone-token-revocations",
+        "/global-secrets/user-token-revocations",
+    ],
+)
+async def test_what_is_named_as_a_list_of_revoked_tokens_must_be_a_text(api: Kuma, path: str) -> None:
+    """With one that is none every token would be refused."""
+    scope = {"type": "Secret", "mesh": "default"} if "meshes" in path else {"type": "GlobalSecret"}
+    document = {**scope, "name": path.rpartition("/")[2], "data": "/////w=="}
+    (message,) = (await api.wrong_fields(path, document)).values()
+    assert message.startswith("its data is no base64 of a text, and resources of this name list revoked tokens")
+    await api.written(path, {**document, "data": base64.b64encode(b"a, b\nc").decode()})
+    await api.written(
+        path.replace("revocations", "revoked"), {**document, "name": document["name"].replace("cations", "ked")}
+    )
+
+
+@pytest.mark.parametrize("data", ["aGVsbG8=\n", "aGVs\nbG8=", "\r\naGVs\r\nbG8=\r\n"])
+async def test_a_secret_may_have_lines_and_is_kept_in_one(api: Kuma, data: str) -> None:
+    path = f"{SECRETS}/lines"
+    await api.written(path, {"type": "Secret", "mesh": "default", "name": "lines", "data": data})
+    assert (await api.read(path))["data"] == "aGVsbG8="
+
+
+@pytest.mark.parametrize("data", ["aGVsbG8", "_-8=", "aGVs bG8=", "aGVs\tbG8="])
+async def test_another_spelling_of_base64_is_refused(api: Kuma, data: str) -> None:
+    said = await api.wrong_fields(f"{SECRETS}/s", {"type": "Secret", "mesh": "default", "name": "s", "data": data})
+    assert "in the standard alphabet and padded" in said["data"]
+
+
 async def test_a_secret_that_is_no_base64_is_not_repeated(api: Kuma) -> None:
     document = {"type": "Secret", "mesh": "default", "name": "ca", "data": "my-password!"}
     problem = await api.refused("PUT", f"{SECRETS}/ca", 400, json=document)
@@ -312,11 +347,51 @@ async def test_bodies_that_are_no_document_are_refused(api: Kuma, content: bytes
     await api.refused("PUT", f"{PLANES}/kv-1", code, content=content, headers={"content-type": media})
 
 
-async def test_methods_that_there_are_not_are_refused(api: Kuma) -> None:
-    await api.refused("POST", PLANES, 405, json=dataplane())
-    await api.refused("PUT", PLANES, 405, json=dataplane())
-    await api.refused("DELETE", "/meshes", 405)
-    await api.refused("PUT", "/dataplanes/kv-1", 405, json=dataplane())
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", PLANES, "GET, HEAD"),
+        ("PUT", PLANES, "GET, HEAD"),
+        ("DELETE", "/meshes", "GET, HEAD"),
+        ("PATCH", f"{PLANES}/kv-1", "GET, HEAD, PUT, DELETE"),
+        ("PUT", f"{PLANES}/kv-1/_overview", "GET, HEAD"),
+        ("PUT", "/dataplanes/kv-1", ""),
+        ("PUT", "/zone-ingresses/edge", "GET, HEAD, DELETE"),
+        ("PUT", "/meshes/default/meshtimeouts/slow", "GET, HEAD"),
+        ("GET", "/tokens/user", "POST"),
+        ("POST", "/config", "GET, HEAD"),
+        ("DELETE", "/mesh-insights", "GET, HEAD"),
+    ],
+)
+async def test_a_method_that_there_is_not_is_told_which_are(api: Kuma, method: str, path: str, allowed: str) -> None:
+    await api.refused(method, path, 405, json=dataplane())
+    assert (await api.request(method, path, json=dataplane())).headers["allow"] == allowed
+
+
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        ({"content-encoding": "gzip"}, "Content-Encoding gzip"),
+        ({"content-type": "application/json; charset=utf-16"}, "charset utf-16"),
+        ({"content-type": 'application/yaml;a=b; Charset="latin1"'}, "charset latin1"),
+    ],
+)
+async def test_a_body_in_another_coding_is_refused(api: Kuma, headers: dict[str, str], named: str) -> None:
+    sent = {"content": json.dumps(dataplane()), "headers": headers}
+    assert named in (await api.refused("PUT", f"{PLANES}/kv-1", 415, **sent))["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-encoding": "identity"},
+        {"content-type": "application/json; charset=utf-8"},
+        {"content-type": 'application/json;CHARSET="UTF-8"'},
+    ],
+)
+async def test_a_body_that_says_how_all_are_coded_is_taken(api: Kuma, headers: dict[str, str]) -> None:
+    answer = await api.put(f"{PLANES}/kv-1", content=json.dumps(dataplane()), headers=headers)
+    assert answer.status_code == 201, answer.text
 
 
 async def test_paths_that_lead_nowhere_are_not_found(api: Kuma) -> None:

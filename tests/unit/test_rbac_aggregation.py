@@ -1,14 +1,16 @@
 """ClusterRoles that gather the rules of others, by their labels: what they hold, what is shown, who may write them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from outrig.api.access.builtin import BUILT_IN
 from outrig.api.access.grants import Grants
 from outrig.api.access.rules import Rule
 from outrig.api.callers import Caller
 from outrig.dialects import rbac
-from outrig.dialects.rbac.aggregation import gathers, sources, with_gathered
+from outrig.dialects.rbac.aggregation import Gathering, gathers, with_gathered
 from outrig.resources import Key, Resource
 from outrig.store.protocol import Change, ChangeType
 from tests.unit.access_making import (
@@ -55,7 +57,7 @@ def test_rules_come_by_selector_and_then_by_name_each_once() -> None:
     others = [labelled("z", READS, part="a"), labelled("y", WRITES, READS, part="a"), labelled("x", WRITES, part="b")]
     whole = stored(gathering("all", first, second))
     roles = [whole, *map(stored, others), stored(labelled("none", rule(["delete"])))]
-    assert [one.key.name for one in sources(whole, roles)] == ["x", "y", "z"]
+    assert [one.key.name for one in Gathering(roles).sources(whole)] == ["x", "y", "z"]
     assert with_gathered(whole, roles).body["rules"] == [WRITES, READS]
     assert with_gathered(roles[1], roles) is roles[1]
 
@@ -65,7 +67,27 @@ def test_roles_that_gather_each_other_have_the_rules_of_both() -> None:
     two = stored(gathering("two", {"matchLabels": {"is": "one"}}, {"matchLabels": {"of": "two"}}, **{"is": "two"}))
     roles = [one, two, stored(labelled("a", READS, of="one")), stored(labelled("b", WRITES, of="two"))]
     for role_ in (one, two):
-        assert sorted(found.key.name for found in sources(role_, roles)) == ["a", "b"]
+        assert sorted(found.key.name for found in Gathering(roles).sources(role_)) == ["a", "b"]
+
+
+class Counted(dict[str, str]):
+    """Labels that know how often a selector looked at them."""
+
+    looked = 0
+
+    def items(self) -> Any:
+        self.looked += 1
+        return super().items()
+
+
+def test_what_a_role_chooses_is_found_out_once_for_all_that_gather_it() -> None:
+    ring = [stored(gathering(f"r{number}", part="mesh")) for number in range(12)]
+    roles = [replace(one, labels=Counted(one.labels)) for one in (*ring, stored(labelled("a", READS, part="mesh")))]
+    grants = Grants()
+    grants.heard([Change(ChangeType.ADDED, one) for one in roles])
+    looked = [one.labels.looked for one in roles if isinstance(one.labels, Counted)]
+    built_in = sum(gathers(one) for one in BUILT_IN.values())
+    assert looked == [len(ring) + built_in] * len(roles)
 
 
 def test_a_role_that_cannot_be_read_gathers_nothing_and_gives_nothing() -> None:
@@ -75,8 +97,8 @@ def test_a_role_that_cannot_be_read_gathers_nothing_and_gives_nothing() -> None:
     other = Resource(Key(rbac.GROUP, "ClusterRole", "", "", "o"), body={"rules": 1}, labels={"part": "mesh"})
     whole, sound = stored(gathering("all")), stored(labelled("a", READS, part="mesh"))
     assert gathers(broken)
-    assert sources(broken, [broken, sound]) == []
-    assert sources(whole, [whole, broken, other, sound]) == [sound]
+    assert Gathering([broken, sound]).sources(broken) == []
+    assert Gathering([whole, broken, other, sound]).sources(whole) == [sound]
 
 
 def test_it_does_not_matter_in_which_order_roles_are_heard_of() -> None:

@@ -218,6 +218,31 @@ def test_the_roles_between_hold_more_than_the_one_below(name: str) -> None:
     assert uncovered(fewer, rules)
 
 
+NAMESPACE = Attributes("delete", "", "namespaces", namespace="shop", name="shop")
+SERVICE = Attributes("patch", "", "services", namespace="shop", name="cart")
+ASKING = Attributes("create", "authorization.k8s.io", "localsubjectaccessreviews", namespace="shop")
+
+
+@pytest.mark.parametrize(("name", "gives"), [("edit", False), ("admin", True)])
+@pytest.mark.parametrize("bound_in", ["shop", ""])
+def test_who_works_in_a_namespace_does_not_touch_the_namespace_nor_any_status(
+    name: str, gives: bool, bound_in: str
+) -> None:
+    whole = BUILT_IN[Key(rbac.GROUP, "ClusterRole", "", "", name)]
+    grants = granting(binding(("User", "alice"), of=whole, namespace=bound_in))
+    for verb in ("create", "update", "patch", "delete", "deletecollection"):
+        for part in ("", "status"):
+            assert not grants.decide(ALICE, replace(NAMESPACE, verb=verb, subresource=part)).allowed
+        assert grants.decide(ALICE, replace(SERVICE, verb=verb)).allowed
+        for written in (SERVICE, GROUPS):
+            assert not grants.decide(ALICE, replace(written, verb=verb, subresource="status")).allowed
+    for read in (NAMESPACE, SERVICE, GROUPS):
+        for part in ("", "status"):
+            assert grants.decide(ALICE, replace(read, verb="get", subresource=part)).allowed
+    assert {grants.decide(ALICE, asked).allowed for asked in (ROLES, ASKING)} == {gives}
+    assert not grants.decide(ALICE, Attributes("impersonate", "", "serviceaccounts", namespace="shop")).allowed
+
+
 def test_a_decision_costs_what_the_caller_is_bound_to_and_not_what_there_is() -> None:
     class Counted(dict[Key, tuple[Rule, ...]]):
         looked = 0

@@ -19,9 +19,9 @@ from outrig.ca.authorities import Authorities, open_authorities
 from outrig.ca.authority import key_pem
 from outrig.ca.names import ControlName
 from outrig.ca.settings import CaSettings
-from outrig.server.certificates import SHORTEST_WAIT, ServerCertificate
+from outrig.server.certificates import SHORTEST_WAIT, ServerCertificate, warn_of_end
 from outrig.server.diagnostics import diagnostics_app
-from outrig.server.files import DataDir
+from outrig.server.files import DataDir, Given
 from outrig.store.memory import MemoryStore
 
 START = datetime.now(UTC).replace(microsecond=0)
@@ -52,6 +52,20 @@ class Renewing:
     def __init__(self, authorities: Authorities, data: DataDir) -> None:
         self.authorities, self.data, self.waits = authorities, data, Waits()
         self.certificate = ServerCertificate(authorities, data, ["127.0.0.1"])
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [(-1, ["error"]), (0, []), (26, []), (28, ["warning"]), (31, ["error"])],
+    ids=["not yet valid", "new", "lives on", "about to end", "ended"],
+)
+async def test_a_given_certificate_whose_end_is_near_or_past_is_told_of(days: int, told: list[str]) -> None:
+    settings = CaSettings(server_lifetime=LIFETIME)
+    authorities = await open_authorities(MemoryStore(), settings, clock=lambda: START)
+    given = Given(authorities.issue_server(["mesh.example"]).certificate.chain, "mesh.example")
+    with capture_logs() as lines:
+        warn_of_end(given, START + timedelta(days=days))
+    assert [line["log_level"] for line in lines] == told
 
 
 @pytest.fixture

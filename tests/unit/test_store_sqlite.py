@@ -120,6 +120,29 @@ async def test_a_truncated_database_is_refused(path: Path) -> None:
     assert (await refusal(path)).hint
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("INSERT INTO outrig_schema VALUES ('0003')", "notes several schemas: 0003, 0004"),
+        ("UPDATE outrig_schema SET version_num = '0003'", "its tables are not those of schema 0003"),
+    ],
+)
+async def test_a_version_table_that_was_tampered_with_is_refused_and_kept(
+    path: Path, change: str, problem: str
+) -> None:
+    async with open_sqlite(path) as store:
+        await create(store)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(change)
+        connection.commit()
+        before = list(connection.iterdump())
+    refused = await refusal(path)
+    assert problem in refused.problem
+    assert "backup" in refused.hint
+    with closing(sqlite3.connect(path)) as connection:
+        assert list(connection.iterdump()) == before
+
+
 async def test_a_damaged_document_is_not_quoted(path: Path) -> None:
     async with open_sqlite(path) as store:
         await create(store, size=20)

@@ -1,9 +1,10 @@
 """The roles and bindings that every control plane has. They are part of the program: shown, and never changed.
 
 `view` reads, `edit` writes too, `admin` gives and takes roles in its namespace besides: they gather what is labelled
-for them, as in Kubernetes, so roles that somebody makes can add to them. `cluster-admin` may do everything. Secrets of
-Kuma, certificates of users and what is not of a kind are for `cluster-admin` alone, but for the pages about the meshes,
-which `view` reads. They grow with the kinds that are served.
+for them, as in Kubernetes, so roles that somebody makes can add to them. As there, `edit` and `admin` have no right to
+the namespace itself, and say of nothing what was observed of it. `cluster-admin` may do everything. Secrets of Kuma,
+certificates of users and what is not of a kind are for `cluster-admin` alone, but for the pages about the meshes, which
+`view` reads. They grow with the kinds that are served.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ _PUBLIC: Final = (
 Rules = list[dict[str, Any]]
 
 
-def _plurals() -> dict[str, list[str]]:
+def _shown() -> dict[str, list[str]]:
     """The resources of the mesh by group, those that Kuma's API knows and refuses included."""
     found: dict[str, list[str]] = {}
     for kind in (*core.KINDS, *istio.KINDS, *onboarding.KINDS, *kuma.KINDS):
@@ -41,20 +42,30 @@ def _plurals() -> dict[str, list[str]]:
     return {group: sorted({name for name in names if name not in _SECRET}) for group, names in found.items()}
 
 
+def _written() -> dict[str, list[str]]:
+    """Those that belong to who works in a namespace: neither the namespace, which fences him in, nor any status."""
+    fence = (core.NAMESPACE.group, core.NAMESPACE.plural)
+    return {
+        group: [name for name in names if "/" not in name and (group, name) != fence]
+        for group, names in _shown().items()
+    }
+
+
 def _rules(verbs: Iterable[str], *, on: Mapping[str, Iterable[str]]) -> Rules:
     return [{"verbs": list(verbs), "apiGroups": [group], "resources": list(names)} for group, names in on.items()]
 
 
 def _view() -> Rules:
-    return [*_rules(_READ, on=_plurals()), {"verbs": ["get"], "nonResourceURLs": list(_PAGES)}]
+    return [*_rules(_READ, on=_shown()), {"verbs": ["get"], "nonResourceURLs": list(_PAGES)}]
 
 
 def _edit() -> Rules:
-    return _rules(_WRITE, on=_plurals())
+    return _rules(_WRITE, on=_written())
 
 
 def _admin() -> Rules:
-    return _rules((*_READ, *_WRITE), on={rbac.GROUP: [rbac.ROLE_BINDING.plural, rbac.ROLE.plural]})
+    giving = _rules((*_READ, *_WRITE), on={rbac.GROUP: [rbac.ROLE_BINDING.plural, rbac.ROLE.plural]})
+    return [*giving, *_rules(["create"], on={"authorization.k8s.io": ["localsubjectaccessreviews"]})]
 
 
 def _everything() -> Rules:

@@ -2,12 +2,12 @@
 
 In: the store, what all requests pass, the caller. Out: a store that refuses (403) such writes, and whose
 transactions end when what they wrote counts. Kubernetes' rules: the verb `escalate` on a role allows any rules in it,
-`bind` on a role allows binding it. A role's labels may have others gather its rules, so they are judged as these are;
-a role that gathers may come to hold anything, so only who may do everything writes one.
+`bind` on a role allows binding it. Every change is judged as if it were all new, also one of labels, which may have
+others gather a role's rules; a role that gathers may come to hold anything, so only who may do everything writes one.
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#privilege-escalation-prevention-and-bootstrapping
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
@@ -20,12 +20,19 @@ from outrig.api.callers import Caller
 from outrig.api.kube.statuses import Subject, not_found
 from outrig.dialects import rbac
 from outrig.dialects.rbac.aggregation import gathers, with_gathered
-from outrig.resources import Key, Resource
+from outrig.resources import Json, Key, Resource
 from outrig.store.protocol import Query, Store, Transaction
 
 _PLURALS: Final = {kind.name: kind.plural for kind in rbac.KINDS}
 _EVERYTHING: Final = Key(rbac.GROUP, rbac.CLUSTER_ROLE.name, "", "", CLUSTER_ADMIN)
 _BINDINGS: Final = (rbac.ROLE_BINDING.name, rbac.CLUSTER_ROLE_BINDING.name)
+
+
+def _said(resource: Resource) -> tuple[Json, Mapping[str, str], Mapping[str, str]]:
+    """All that makes a change of it one that is judged. As in Kubernetes, only what deleting it needs is not: its
+    finalizers and owners.
+    """
+    return resource.body, resource.labels, resource.annotations
 
 
 class Granting:
@@ -62,7 +69,7 @@ class _Checked:
 
     async def update(self, resource: Resource) -> Resource:
         before = await self._tx.get(resource.key)
-        if before is not None and (before.body, before.labels) != (resource.body, resource.labels):
+        if before is not None and _said(before) != _said(resource):
             await self._check(resource, before)
         return self._made(await self._tx.update(resource))
 
@@ -75,8 +82,7 @@ class _Checked:
 
     async def _check(self, resource: Resource, before: Resource | None) -> None:
         if resource.key.kind in _BINDINGS:
-            if before is None or before.body != resource.body:
-                await self._check_binding(resource)
+            await self._check_binding(resource)
         elif not self._may("escalate", resource.key, resource.key.namespace):
             self._check_held(rules_in(resource), resource.key)
             if gathers(resource) or (before and gathers(before)):

@@ -16,7 +16,7 @@ from outrig.api.access.builtin import BUILT_IN
 from outrig.api.access.rules import Attributes, Rule
 from outrig.api.callers import Caller
 from outrig.dialects import rbac
-from outrig.dialects.rbac.aggregation import gathers, sources
+from outrig.dialects.rbac.aggregation import Gathering, gathers
 from outrig.dialects.rbac.binding import BindingBody, Subject
 from outrig.dialects.rbac.cluster_role import ClusterRoleBody
 from outrig.dialects.rbac.policy_rule import PolicyRule
@@ -123,8 +123,9 @@ class Grants:
 
     def _gather(self) -> None:
         roles = self._cluster_roles.values()
+        gathering = Gathering(roles)
         for role in filter(gathers, roles):
-            found = (rule for source in sources(role, roles) for rule in self._roles[source.key])
+            found = (rule for source in gathering.sources(role) for rule in self._roles[source.key])
             self._roles[role.key] = tuple(dict.fromkeys(found))
 
     def _bind(self, binding: Binding) -> None:

@@ -4,20 +4,19 @@ In: the store, a target, options. Out: the last state of what went. Raises ApiEr
 object owns goes in the same transaction, unless it is to be orphaned; what has finalizers is only marked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from outrig.api.kube.catalog import NAMESPACE, Target
 from outrig.api.kube.options import DeleteOptions, Propagation
-from outrig.api.kube.selectors import Selection
 from outrig.api.kube.statuses import conflict, forbidden, not_found
 from outrig.api.refusals import ApiError
 from outrig.api.writing import Written, run
 from outrig.resources import Resource
 from outrig.store.cascade import BACKGROUND, FOREGROUND, ORPHAN, take_away
-from outrig.store.protocol import Listing, Store, Transaction
+from outrig.store.protocol import Store, Transaction
 
 PROTECTED_NAMESPACE = "default"
 POLICIES: Final = {
@@ -51,15 +50,12 @@ async def delete_one(store: Store, target: Target, deletion: Deletion) -> Resour
 
 
 async def delete_many(
-    store: Store, target: Target, selection: Selection, *, deletion: Deletion, limit: int = 0
-) -> Listing:
-    """Delete all that are selected, or the first `limit`, each in a transaction of its own.
+    store: Store, target: Target, selected: Sequence[Resource], deletion: Deletion
+) -> Sequence[Resource]:
+    """Delete those of a collection that were selected, each in a transaction of its own. Returns those that went.
 
-    Those that go meanwhile are left out.
-    One that may not be deleted keeps all the others too.
+    Those that are gone by then, or are not stored, are left out. One that may not be deleted keeps all the others too.
     """
-    found = await store.list(target.query)
-    selected = [resource for resource in found.items if selection(resource)][: limit or None]
     for resource in selected:
         _check(resource, target.at(resource.key.name), deletion.options)
     gone: list[Resource] = []
@@ -70,7 +66,7 @@ async def delete_many(
         except ApiError as error:
             if error.reason != "NotFound":
                 raise
-    return Listing(tuple(gone), found.revision)
+    return gone
 
 
 async def _delete(tx: Transaction, current: Resource, target: Target, deletion: Deletion) -> Resource:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from outrig.api.kube.statuses import Subject, invalid
+from outrig.api.numbers import DIGITS, whole
 from outrig.api.refusals import Cause, bad_request
 
 
@@ -21,7 +22,10 @@ class Match(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """`limit` 0: all. `revision` None: whatever there is now; a watch with `initial` begins with what there is."""
+    """`limit` 0: all. `revision` None: whatever there is now.
+
+    A watch with `initial` begins with what there is, and tells where that ends if it is `marked`.
+    """
 
     limit: int = 0
     token: str = ""
@@ -30,6 +34,7 @@ class ListOptions:
     initial: bool = False
     seconds: int = 0
     bookmarks: bool = False
+    marked: bool = False
 
 
 def list_options(query: Mapping[str, str], subject: Subject, *, watching: bool) -> ListOptions:
@@ -49,6 +54,7 @@ def list_options(query: Mapping[str, str], subject: Subject, *, watching: bool) 
         initial=flag(query, "sendInitialEvents") if "sendInitialEvents" in query else not revision,
         seconds=number(query, "timeoutSeconds"),
         bookmarks=flag(query, "allowWatchBookmarks"),
+        marked=flag(query, "sendInitialEvents"),
     )
 
 
@@ -89,9 +95,9 @@ def _forbidden(field: str, why: str) -> Cause:
 def number(query: Mapping[str, str], name: str) -> int:
     """A number of a query; 0 where it is not there. Raises ApiError (400)."""
     text = query.get(name) or "0"
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise bad_request(f"{name}: {text!r} is not one: it must be a number of at most 18 digits")
-    return int(text)
+    if (found := whole(text)) is None:
+        raise bad_request(f"{name}: {text!r} is not one: it must be a number of at most {DIGITS} digits")
+    return found
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:

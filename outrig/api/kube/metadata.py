@@ -13,7 +13,9 @@ from typing import Any
 
 from outrig.api.fields import SUBDOMAIN, invalid_value, key_problem, labels, text_map, typed
 from outrig.api.kube.finalizers import finalizers
+from outrig.api.numbers import whole
 from outrig.api.refusals import Cause
+from outrig.dialects.syntax import is_time
 
 KNOWN = frozenset(
     {
@@ -75,6 +77,7 @@ def parse_metadata(value: Any, *, standard: bool = False) -> tuple[Metadata, tup
         for field in ("name", "generateName", "namespace", "uid", "resourceVersion")
     }
     typed(found.get("managedFields"), list, "metadata.managedFields", "a list", causes)
+    _check_times(found, causes)
     metadata = Metadata(
         name=texts["name"],
         generate_name=texts["generateName"],
@@ -87,6 +90,14 @@ def parse_metadata(value: Any, *, standard: bool = False) -> tuple[Metadata, tup
         finalizers=finalizers(found.get("finalizers"), causes, standard=standard),
     )
     return metadata, tuple(unknown), tuple(causes)
+
+
+def _check_times(found: Mapping[str, Any], causes: list[Cause]) -> None:
+    """The server's own times are not taken from anybody; what is no time at all is no object of Kubernetes'."""
+    for field in ("metadata.creationTimestamp", "metadata.deletionTimestamp"):
+        said = typed(found.get(field.removeprefix("metadata.")), str, field, "a text", causes)
+        if said is not None and not is_time(said):
+            causes.append(invalid_value(field, said, "must be a time with its zone, such as 2026-01-31T09:00:00Z"))
 
 
 def name_problems(name: str, *, as_label: bool) -> Iterator[Cause]:
@@ -152,7 +163,6 @@ def _owner(found: Mapping[str, Any], field: str, causes: list[Cause]) -> OwnerRe
 
 
 def _revision(text: str, causes: list[Cause]) -> int:
-    if text and not (text.isascii() and text.isdigit() and len(text) < 19):
+    if (revision := whole(text or "0")) is None:
         causes.append(invalid_value("metadata.resourceVersion", text, "must be one that this server gave"))
-        return 0
-    return int(text or 0)
+    return revision or 0

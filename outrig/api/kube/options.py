@@ -14,6 +14,7 @@ from typing import Any
 from outrig.api.kube.list_options import flag
 from outrig.api.kube.statuses import Subject, invalid
 from outrig.api.kube.validation import Strictness
+from outrig.api.numbers import whole
 from outrig.api.refusals import Cause, bad_request
 
 MANAGER_BYTES = 128
@@ -30,6 +31,7 @@ class Propagation(StrEnum):
 
 POLICIES = ("Foreground", "Background", "Orphan", "nil")
 VALIDATIONS = ("", "Ignore", "Strict", "Warn")
+OPTIONS_VERSIONS = ("v1", "meta.k8s.io/v1")
 DELETE_FIELDS = {
     "propagationPolicy": (str, "a text"),
     "orphanDependents": (bool, "true or false"),
@@ -79,23 +81,34 @@ def write_options(query: Mapping[str, str], verb: str, *, agent: str, at: dateti
     )
 
 
-def delete_options(query: Mapping[str, str], body: Mapping[str, Any]) -> DeleteOptions:
-    """From a query and a body, which says more where both speak. Raises ApiError (400, 422)."""
-    _check_form(body)
+def delete_options(query: Mapping[str, str], body: Mapping[str, Any], *, version: str) -> DeleteOptions:
+    """From a query and a body, which says more where both speak. Raises ApiError (400, 422).
+
+    `version`: the apiVersion of the URL, in which clients send these options too.
+    """
+    _check_form(body, (*OPTIONS_VERSIONS, version))
     _check_seconds(query.get("gracePeriodSeconds", ""))
     asked = {**query, "orphanDependents": flag(query, "orphanDependents")} if "orphanDependents" in query else query
     told = {**asked, **{field: value for field, value in body.items() if value not in (None, "", [])}}
     if causes := tuple(_deletion_problems(told)):
         raise invalid(Subject("meta.k8s.io", "", "DeleteOptions"), causes)
     propagation = told.get("propagationPolicy") or _older_policy(told.get("orphanDependents"))
-    preconditions = body.get("preconditions") or {}
-    if not isinstance(preconditions, Mapping):
-        raise bad_request("preconditions must be an object")
-    uid, revision = preconditions.get("uid") or "", preconditions.get("resourceVersion") or "0"
-    if not isinstance(uid, str) or not (isinstance(revision, str) and revision.isascii() and revision.isdigit()):
-        raise bad_request("preconditions: uid and resourceVersion must be texts that this server gave")
+    uid, revision = _preconditions(body)
     policy = Propagation(propagation) if propagation else None
-    return DeleteOptions(policy, bool(told.get("dryRun")), uid, int(revision))
+    return DeleteOptions(policy, bool(told.get("dryRun")), uid, revision)
+
+
+def _preconditions(body: Mapping[str, Any]) -> tuple[str, int]:
+    """The uid and the revision that the object must have; empty and 0 where anything will do. Raises ApiError (400)."""
+    if (said := body.get("preconditions")) is None:
+        return "", 0
+    if not isinstance(said, Mapping):
+        raise bad_request("preconditions must be an object")
+    uid, text = (said.get(field) or "" for field in ("uid", "resourceVersion"))
+    revision = whole(text or "0") if isinstance(text, str) else None
+    if not isinstance(uid, str) or revision is None:
+        raise bad_request("preconditions: uid and resourceVersion must be texts that this server gave")
+    return uid, revision
 
 
 def _older_policy(orphan: object) -> Propagation | None:
@@ -105,10 +118,12 @@ def _older_policy(orphan: object) -> Propagation | None:
     return Propagation.ORPHAN if orphan else Propagation.BACKGROUND
 
 
-def _check_form(body: Mapping[str, Any]) -> None:
+def _check_form(body: Mapping[str, Any], versions: Sequence[str]) -> None:
     """Raises ApiError (400) for another object, and for options that are not of their type."""
     if (kind := body.get("kind") or "DeleteOptions") != "DeleteOptions":
         raise bad_request(f"a deletion takes DeleteOptions, not {kind!r}")
+    if (version := body.get("apiVersion") or "v1") not in versions:
+        raise bad_request(f"a deletion takes DeleteOptions of apiVersion {' or '.join(versions)}, not {version!r}")
     for field, (type_, what) in DELETE_FIELDS.items():
         if (value := body.get(field)) is not None and type(value) is not type_:
             raise bad_request(f"DeleteOptions: {field}: {value!r} is not {what}")

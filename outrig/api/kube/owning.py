@@ -31,6 +31,8 @@ from outrig.resources import Manager, Resource
 KUBECTL: Final = "kubectl"
 BEFORE_FIRST_APPLY: Final = "before-first-apply"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+MOST_OWNED: Final = 20_000
+"""Fields of one object, counted for each of its managers: every write looks through all of them, and others wait."""
 PLACE: Final = frozenset({"name", "namespace", "uid", "resourceVersion"})
 
 Document = dict[str, Any]
@@ -56,6 +58,7 @@ def tracked(
         return replace(after, managers=())
     edit = _edit(target, options, UPDATE)
     left = update(_read(before, target), _read(after, target), shape(target.kind), claims=claims, edit=edit)
+    _check_extent(left, claims)
     return settled(before, replace(after, managers=managers_of(left)))
 
 
@@ -73,6 +76,7 @@ def applied(current: Resource | None, config: Document, target: Target, *, optio
         raise bad_request(f"failed to create typed patch object ({_named(target)}): {error}") from None
     except Conflicts as conflicts:
         raise _refusal(conflicts) from None
+    _check_extent(left, claims)
     return Applied(_with_last_applied(merged, config, edit.writer), managers_of(left))
 
 
@@ -224,6 +228,14 @@ def _without_note(config: Document) -> Document:
         return config
     kept = {name: text for name, text in annotations.items() if name != LAST_APPLIED}
     return {**config, "metadata": {**metadata, "annotations": kept}}
+
+
+def _check_extent(left: Claims, before: Claims) -> None:
+    """Raises ApiError (413) where more is owned than may be; what already was too much may become less."""
+    owned, earlier = (sum(len(claim.fields) for claim in claims.values()) for claims in (left, before))
+    if owned > max(MOST_OWNED, earlier):
+        why = f"its managers would own {owned} fields together, and the limit is {MOST_OWNED}"
+        raise ApiError("RequestEntityTooLarge", f"the object is too large: {why}; divide it into several objects")
 
 
 def _named(target: Target) -> str:

@@ -61,7 +61,7 @@ def place_of(token: str) -> Place:
     except (binascii.Error, ValueError, RecursionError):
         told = None
     match told:
-        case [str(epoch), int(revision), str(namespace), str(name)]:
+        case [str(epoch), int(revision), str(namespace), str(name)] if type(revision) is int and 0 <= revision < 2**63:
             return Place(epoch, revision, namespace, name)
     raise bad_request("continue key is not valid: give it as the list before gave it, or list from the beginning")
 

@@ -6,6 +6,7 @@ malformed, `Inapplicable` for one that does not apply or copies without measure.
 
 import copy
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from outrig.errors import OutrigError
 
 MAX_COPIED = 20_000
 """Values that the operations of one patch may copy: a few dozen that each copy what the last one made fill memory."""
+
+_INDEX = re.compile(r"0|-?[1-9][0-9]{0,8}")
 
 
 class BadPatch(OutrigError):
@@ -73,7 +76,7 @@ def _copied(target: Any, operation: Mapping[str, Any]) -> int:
 def _apply(target: Any, operation: Mapping[str, Any]) -> Any:
     name, path = operation["op"], _pointer(operation["path"])
     if name == "test":
-        if not _same(_at(target, path), operation["value"]):
+        if not _same(_tested(target, path), operation.get("value")):
             raise ValueError(name)
         return target
     if name == "move":
@@ -93,6 +96,14 @@ def _apply(target: Any, operation: Mapping[str, Any]) -> Any:
     raise ValueError(name)
 
 
+def _tested(target: Any, path: Sequence[str]) -> Any:
+    """The value at a path. As for Kubernetes' library, a member that an object lacks is null: so a test can ask that
+    nothing is there yet.
+    """
+    parent = _at(target, path[:-1])
+    return parent.get(path[-1]) if path and isinstance(parent, dict) else _at(parent, path[-1:])
+
+
 def _pointer(text: str) -> tuple[str, ...]:
     """RFC 6901."""
     if text and not text.startswith("/"):
@@ -105,10 +116,14 @@ def _same(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def _index(step: str, length: int) -> int:
-    if not (step.isascii() and step.isdigit()) or (len(step) > 1 and step[0] == "0") or int(step) > length:
+def _index(step: str, last: int) -> int:
+    """The place in a list that ends with `last`; as for Kubernetes' library, -1 is that one, -2 the one before."""
+    if not _INDEX.fullmatch(step):
         raise IndexError(step)
-    return int(step)
+    index = int(step) + (last + 1 if step[0] == "-" else 0)
+    if not 0 <= index <= last:
+        raise IndexError(step)
+    return index
 
 
 def _at(target: Any, path: Sequence[str]) -> Any:

@@ -4,7 +4,7 @@ In: a request and its target, already allowed. Out: a response. Raises ApiError.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -85,13 +85,16 @@ class Resources:
         return answer(one(found, target, form, self.now()), media=form.media)
 
     async def _list(self, request: Request, target: Target) -> Response:
-        query = request.query_params
         form, selection = self._asked(request, target)
-        options = list_options(query, target.subject, watching=False)
+        page = await self._page(request, target, selection)
+        return answer(many(page, target, form, self.now()), media=form.media)
+
+    async def _page(self, request: Request, target: Target, selection: Selection) -> Page:
+        """What the parameters of a list ask for, whether to read it or to delete it."""
+        options = list_options(request.query_params, target.subject, watching=False)
         await self._check_age(options)
         at = options.revision if options.match is Match.EXACT else None
-        page = await self.pages.read(target.query, selection, at=at, limit=options.limit, token=options.token)
-        return answer(many(page, target, form, self.now()), media=form.media)
+        return await self.pages.read(target.query, selection, at=at, limit=options.limit, token=options.token)
 
     async def _watch(self, request: Request, target: Target) -> Response:
         form, selection = self._asked(request, target)
@@ -100,7 +103,9 @@ class Resources:
             await self._check_age(options)
         after = None if options.initial else options.revision or await self.store.revision()
         seconds = min(float(options.seconds or MAX_SECONDS), MAX_SECONDS)
-        watch = Watch(target, selection, form, after, seconds=seconds, bookmarks=options.bookmarks)
+        watch = Watch(
+            target, selection, form, after, seconds=seconds, bookmarks=options.bookmarks, marked=options.marked
+        )
         return WatchResponse(self.shown, self.lines, watch)
 
     async def _check_age(self, options: ListOptions) -> None:
@@ -163,13 +168,12 @@ class Resources:
     async def _delete(self, request: Request, target: Target) -> Response:
         body = await read_body(request, MAX_QUESTION_BYTES)
         sent = decode_object(body, media_type(request)) if body.strip() else {}
-        deletion = Deletion(delete_options(request.query_params, sent), self.now)
+        deletion = Deletion(delete_options(request.query_params, sent, version=target.api_version), self.now)
         form = negotiate(request.headers.get("accept", ""))
         if not target.name:
-            limit = list_options(request.query_params, target.subject, watching=False).limit
-            selection = _selection(request.query_params, target)
-            gone = await delete_many(self.store, target, selection, deletion=deletion, limit=limit)
-            return answer(many(Page(gone.items, gone.revision), target, form, self.now()), media=form.media)
+            page = await self._page(request, target, _selection(request.query_params, target))
+            gone = replace(page, items=await delete_many(self.store, target, page.items, deletion))
+            return answer(many(gone, target, form, self.now()), media=form.media)
         last = await delete_one(self.store, target, deletion)
         is_told = last.deleting or (target.kind.group, target.kind.name) in TOLD_WHOLE
         told = one(last, target, form, self.now()) if is_told else success(target.subject, last.uid)

@@ -77,7 +77,12 @@ def _merge_list(current: Sequence[Any], patch: Sequence[Any], path: Path) -> lis
         if change.get("$patch") == "replace" and key not in change:
             return [item for item in patch if "$patch" not in item]
         _expect(key in change, path, f"an item has no {key!r}, which tells items apart")
-        _merge_item(items, change, places.setdefault(_mark(change[key]), []), path)
+        if change.get("$patch") == "delete":
+            for place in places.pop(_mark(change[key]), ()):
+                items[place] = _GONE
+    for change in patch:
+        if change.get("$patch") != "delete":
+            _merge_item(items, change, places.setdefault(_mark(change[key]), []), path)
     return [item for item in items if item is not _GONE]
 
 
@@ -88,11 +93,7 @@ def _merge_item(items: list[Any], change: Mapping[str, Any], places: list[int], 
         # One port number may serve TCP and UDP: two items with the same merge key.
         same = [place for place in places if items[place].get("protocol", "TCP") == change["protocol"]]
         chosen = same or chosen
-    if change.get("$patch") == "delete":
-        for place in chosen:
-            items[place] = _GONE
-        places[:] = [place for place in places if items[place] is not _GONE]
-    elif not chosen:
+    if not chosen:
         places.append(len(items))
         items.append(strategic_merge({}, change, path))
     else:

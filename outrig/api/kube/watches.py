@@ -48,8 +48,8 @@ _log = structlog.get_logger(__name__)
 class Watch:
     """What to stream. `after`: the revision to go on from; None starts with what exists. `seconds` bounds it.
 
-    `bookmarks`: now and then it is told how far the stream is; first, where it started with what exists, when all that
-    has been sent.
+    `bookmarks`: now and then it is told how far the stream is; if it is `marked`, first when all that exists has been
+    sent.
     """
 
     target: Target
@@ -58,6 +58,7 @@ class Watch:
     after: int | None
     seconds: float = MAX_SECONDS
     bookmarks: bool = False
+    marked: bool = False
 
 
 def selected(change: Change, selection: Selection) -> Change | None:
@@ -137,7 +138,7 @@ class WatchResponse(Response):
             await self._deliver(send, lines)
             await asyncio.sleep(0)
         self._last = revision
-        if self._watch.bookmarks:
+        if self._watch.bookmarks and self._watch.marked:
             await self._deliver(send, [self._bookmark(ends_initial=True)])
 
     async def _found(self) -> tuple[list[Resource], int]:

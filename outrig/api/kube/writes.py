@@ -78,6 +78,9 @@ async def update(
 ) -> Written:
     """Replace the object, or its status where the target is that; create one that is absent, if its kind lets it."""
     sent = config.document
+    if _is_nameless(sent.get("metadata")):
+        why = "was undeterminable: name must be provided"
+        raise bad_request(f"the name of the object ({target.name} based on URL) {why}")
     if target.kind.created_by_update and not target.subresource and await store.get(target.key) is None:
         _require_creatable(config, target)
         return await create(store, target, _as_new(sent), catalog=catalog, options=options)
@@ -105,7 +108,7 @@ async def apply(
         if current is None:
             _require_creatable(config, target)
         result = await aside(applied, current, config.document, target, options=options)
-        check_values(result.document, MAX_OBJECT_VALUES)
+        await aside(check_values, result.document, MAX_OBJECT_VALUES)
         draft = await aside(read_draft, result.document, target, Strictness.STRICT, before=current)
         if current is not None:
             _check_preconditions(draft.metadata, current, target)
@@ -162,10 +165,17 @@ def _refusing(change: Callable[[dict[str, Any]], Any], target: Target) -> Callab
             ) from None
         if not isinstance(changed, dict):
             raise bad_request("a patch must leave an object")
+        if _is_nameless(changed.get("metadata")):
+            raise invalid(target.subject, [Cause("metadata.name", 'Invalid value: "": field is immutable')])
         check_values(_without_managers(changed), MAX_OBJECT_VALUES)
         return changed
 
     return checked
+
+
+def _is_nameless(metadata: Any) -> bool:
+    """Whether a document has no name, or no metadata at all: with that, labels and finalizers would go too."""
+    return metadata is None or (isinstance(metadata, Mapping) and not metadata.get("name"))
 
 
 def _without_managers(changed: Mapping[str, Any]) -> Mapping[str, Any]:

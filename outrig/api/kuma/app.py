@@ -19,7 +19,7 @@ from outrig.api.access.gate import Gate
 from outrig.api.access.rules import Attributes
 from outrig.api.accounts import Account
 from outrig.api.callers import Caller
-from outrig.api.edge import Answering
+from outrig.api.edge import READS, Answering
 from outrig.api.kuma import about
 from outrig.api.kuma.about import Installation
 from outrig.api.kuma.access import attributes_of, require_acting, require_path, who_am_i
@@ -37,7 +37,6 @@ from outrig.dialects.kuma import REFUSED
 from outrig.store.protocol import Store
 from outrig.tokens.tokens import Tokens
 
-_READS: Final = ("GET", "HEAD")
 _PAGES: Final = ("/", "/who-am-i", "/policies", "/_resources", "/config")
 _TOTALS: Final = ("global-insight", "mesh-insights")
 _ABSENT: Final[Mapping[str, str]] = MappingProxyType(
@@ -149,7 +148,7 @@ class KumaApi:
 
     async def _token(self, request: Request, caller: Caller, what: str) -> Response:
         if request.method != "POST":
-            raise not_allowed("tokens are asked for by POST")
+            raise not_allowed("tokens are asked for by POST", ("POST",))
         require_path(self._gate, caller, f"{_TOKENS}{what}", verb="post")
         sent = await sent_object(request)
         if what == "user":
@@ -158,5 +157,5 @@ class KumaApi:
 
 
 def _require_read(request: Request) -> None:
-    if request.method not in _READS:
-        raise not_allowed("Method not allowed")
+    if request.method not in READS:
+        raise not_allowed("Method not allowed", READS)

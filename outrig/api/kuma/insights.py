@@ -11,6 +11,7 @@ from typing import Any
 
 from outrig.api.kuma.catalog import is_policy
 from outrig.api.kuma.documents import meta, timestamp
+from outrig.api.kuma.surroundings import Surroundings
 from outrig.dialects.kind import Kind
 from outrig.dialects.kuma.dataplane import networking_of
 from outrig.dialects.kuma.overview import Standing, overview_body, standing_of, subscriptions_of
@@ -20,9 +21,10 @@ from outrig.resources import Resource
 _WORDS = {Standing.ONLINE: "online", Standing.OFFLINE: "offline", Standing.DEGRADED: "partiallyDegraded"}
 
 
-def dataplane_overview(dataplane: Resource, kind: Kind) -> dict[str, Any]:
-    """The DataplaneOverview."""
-    return {**meta(dataplane, kind, type_=f"{kind.name}Overview"), **overview_body(dataplane)}
+def dataplane_overview(dataplane: Resource, kind: Kind, mesh: Surroundings) -> dict[str, Any]:
+    """The DataplaneOverview. `mesh`: what it says of its mesh."""
+    body = overview_body(dataplane, backend=mesh.backend, mesh_warnings=mesh.warnings)
+    return {**meta(dataplane, kind, type_=f"{kind.name}Overview"), **body}
 
 
 def mesh_overview(mesh: Resource, kind: Kind, insight: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from outrig.api.access.gate import Gate
 from outrig.api.callers import Caller
+from outrig.api.edge import READS
 from outrig.api.kuma.access import require
 from outrig.api.kuma.addresses import OVERVIEW, Address
 from outrig.api.kuma.catalog import DATAPLANE, MESH, ZONES, Catalog, id_of, is_policy
@@ -25,6 +26,7 @@ from outrig.api.kuma.lists import in_order, listed, on_page, read_filter, read_p
 from outrig.api.kuma.reading import Reading
 from outrig.api.kuma.refusals import RETRIEVE, not_allowed, not_found, not_valid
 from outrig.api.kuma.sending import sent_object
+from outrig.api.kuma.surroundings import surroundings
 from outrig.api.kuma.totals import Totals
 from outrig.api.kuma.writes import KeepMesh, Place, Writing
 from outrig.api.refusals import Cause
@@ -34,7 +36,7 @@ from outrig.dialects.kuma import RefusedKind
 from outrig.resources import Resource
 from outrig.store.protocol import Store
 
-_METHODS: Final = {"GET": False, "HEAD": False, "PUT": True, "DELETE": True}
+_WRITES: Final = ("PUT", "DELETE")
 _MATCHING: Final = "_resources/dataplanes"
 
 Show = Callable[[Resource], dict[str, Any]]
@@ -54,9 +56,11 @@ class Kinds:
     async def respond(self, request: Request, caller: Caller, address: Address) -> Response:
         """Carry out a request."""
         kind = self.catalog.find(address.plural)
-        if kind is None or request.method not in _METHODS:
-            raise not_found() if kind is None else not_allowed("Method not allowed")
-        writing = _METHODS[request.method]
+        if kind is None:
+            raise not_found()
+        if request.method not in (*READS, *_WRITES):
+            raise not_allowed("Method not allowed", _methods(kind, address))
+        writing = request.method in _WRITES
         require(self.gate, caller, kind, address=address, method=request.method)
         if isinstance(kind, RefusedKind):
             return _refused(kind, address, writing=writing)
@@ -68,12 +72,8 @@ class Kinds:
         return JSONResponse(await self._read(request, kind, address))
 
     async def _write(self, request: Request, kind: Kind, address: Address) -> Response:
-        if not address.name or address.view:
-            raise not_allowed("only a resource can be written, by its name")
-        if kind.mesh_scoped and not address.mesh:
-            raise not_allowed(f"a {kind.name} is written at /meshes/MESH/{kind.plural}/NAME")
-        if kind.system and request.method == "PUT":
-            raise not_allowed(f"a {kind.name} is made when its proxy joins; it can be read and deleted")
+        if request.method not in (allowed := _methods(kind, address)):
+            raise not_allowed(_why_not(kind, address), allowed)
         place = Place(kind, address.mesh, address.name)
         await self._refuse_task(place)
         writing = Writing(self.store, self.keep_mesh, self.now)
@@ -89,7 +89,7 @@ class Kinds:
         if id_of(place.kind) != DATAPLANE or not place.can_be or await self.store.get(place.key) is not None:
             return
         if await Reading(self.store).is_task(place.key):
-            raise not_allowed(f"{place.name} is a task of a WorkloadGroup, shown here: kubectl can change it")
+            raise not_allowed(f"{place.name} is a task of a WorkloadGroup, shown here: kubectl can change it", READS)
 
     async def _read(self, request: Request, kind: Kind, address: Address) -> dict[str, Any]:
         reading = Reading(self.store)
@@ -120,7 +120,8 @@ class Kinds:
             raise not_found(RETRIEVE)
         match id_of(kind):
             case kind_id if kind_id == DATAPLANE:
-                return lambda resource: dataplane_overview(resource, kind)
+                meshes = await surroundings(self.store, (one.key.mesh for one in found), self.now())
+                return lambda resource: dataplane_overview(resource, kind, meshes[resource.key.mesh])
             case kind_id if kind_id in ZONES:
                 return lambda resource: zone_overview(resource, kind)
             case kind_id if kind_id == MESH:
@@ -130,10 +131,28 @@ class Kinds:
         raise not_found(RETRIEVE)
 
 
+def _methods(kind: Kind | RefusedKind, address: Address) -> tuple[str, ...]:
+    """What there is to do at an address."""
+    if kind.mesh_scoped and address.name and not address.mesh:
+        return ()  # its mesh is not named, so there is no such place
+    if isinstance(kind, RefusedKind) or not address.name or address.view:
+        return READS
+    return (*READS, "DELETE") if kind.system else (*READS, *_WRITES)
+
+
+def _why_not(kind: Kind, address: Address) -> str:
+    """Why there is nothing to write at an address, or nothing to put there."""
+    if not address.name or address.view:
+        return "only a resource can be written, by its name"
+    if kind.mesh_scoped and not address.mesh:
+        return f"a {kind.name} is written at /meshes/MESH/{kind.plural}/NAME"
+    return f"a {kind.name} is made when its proxy joins; it can be read and deleted"
+
+
 def _refused(kind: RefusedKind, address: Address, *, writing: bool) -> Response:
     """The answer to any request about a kind that is not supported. There is none, so every list is empty."""
     if writing:
-        raise not_allowed(kind.sentence)
+        raise not_allowed(kind.sentence, _methods(kind, address))
     if address.name:
         raise not_found()
     return JSONResponse({"total": 0, "items": [], "next": None})

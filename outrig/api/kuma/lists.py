@@ -19,6 +19,7 @@ from starlette.requests import Request
 from outrig.api.kuma.catalog import DATAPLANE, id_of
 from outrig.api.kuma.documents import all_labels
 from outrig.api.kuma.refusals import RETRIEVE_MANY, Refusal, not_valid
+from outrig.api.numbers import whole
 from outrig.api.refusals import Cause
 from outrig.dialects.kind import Kind
 from outrig.dialects.kuma.dataplane import networking_of
@@ -45,10 +46,9 @@ class Page:
 
 def read_page(query: QueryParams) -> Page:
     """Which part of a list is asked for. Raises Refusal."""
-    text = query.get("size", "")
-    if text and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+    size = whole(query.get("size") or str(SIZE), digits=9)
+    if not size:
         raise _wrong("size", "Invalid page size", "Invalid format")
-    size = int(text or SIZE)
     if size > MAX_SIZE:
         raise _wrong("size", "Invalid page size", f"invalid page size of {size}. Maximum page size is {MAX_SIZE}")
     return Page(size, _position(query.get("offset", "")))

@@ -4,7 +4,7 @@ In: an error. Out: its document, and the response. Titles and details are those 
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
@@ -37,8 +37,10 @@ _TITLES: Final = {
 class Refusal(ApiError):
     """A refusal with its title and the fields that are wrong."""
 
-    def __init__(self, reason: str, title: str, detail: str, causes: Iterable[Cause] = ()) -> None:
-        super().__init__(reason, detail)
+    def __init__(
+        self, reason: str, title: str, detail: str, causes: Iterable[Cause] = (), *, allowed: Sequence[str] = ()
+    ) -> None:
+        super().__init__(reason, detail, allowed=allowed)
         self.title, self.causes = title, tuple(causes)
 
 
@@ -58,9 +60,9 @@ def named(kind: Kind, mesh: str, name: str) -> str:
     return f"{kind.name} {shown(name)}{where}"
 
 
-def not_allowed(why: str) -> Refusal:
-    """The kind does not have that method."""
-    return Refusal("MethodNotAllowed", "Method not Allowed", why)
+def not_allowed(why: str, allowed: Sequence[str]) -> Refusal:
+    """The path does not have that method, but these."""
+    return Refusal("MethodNotAllowed", "Method not Allowed", why, allowed=allowed)
 
 
 def denied(why: str) -> Refusal:
@@ -76,6 +78,8 @@ def refuse(error: OutrigError) -> Response | None:
     response = JSONResponse(document(told), status_code=told.http_code)
     if told.reason == "Unauthorized":
         response.headers["www-authenticate"] = "Bearer"
+    if told.reason == "MethodNotAllowed":
+        response.headers["allow"] = ", ".join(told.allowed)
     if told.reason in ("ServiceUnavailable", "TooManyRequests"):
         response.headers["retry-after"] = "1"
     return response

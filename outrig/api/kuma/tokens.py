@@ -79,7 +79,9 @@ class Issuing:
             case "dataplane":
                 asked = _read(_DataplaneForm, sent)
                 tags = {tag: tuple(values) for tag, values in asked.tags.items()}
-                claims = DataplaneClaims(asked.mesh or "default", asked.name, asked.type, tags, asked.workload)
+                if not asked.mesh:
+                    raise ClaimRefused("mesh", "cannot be empty", "a token is for one mesh, for example default")
+                claims = DataplaneClaims(asked.mesh, asked.name, asked.type, tags, asked.workload)
                 await _require_mesh(tx, claims.mesh)
                 return await self.tokens.issue_dataplane(tx, claims, now=now, lifetime=_lifetime(asked.valid_for))
             case "zone":
@@ -120,5 +122,6 @@ def _lifetime(text: str) -> timedelta:
         raise ClaimRefused("validFor", "cannot be empty", "say how long it is to be valid, for example 24h")
     lifetime = go_duration(text) or duration_of(text)
     if not lifetime or lifetime > LONGEST:
-        raise ClaimRefused("validFor", "must be a duration of more than nothing", "for example 24h")
+        problem = "must be a duration of more than nothing, and of a century at most"
+        raise ClaimRefused("validFor", problem, "for example 24h")
     return lifetime

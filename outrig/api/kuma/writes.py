@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+from outrig.admission.ending import ending_of
 from outrig.admission.offers import keep_offers
 from outrig.api.judging import warning
 from outrig.api.kuma.catalog import DATAPLANE, MESH, SECRET, id_of, is_name, key_of, mesh_key
@@ -97,6 +98,8 @@ class Writing:
             if id_of(place.kind) == DATAPLANE:
                 await keep_offers(tx, stored)
             warnings = (*draft.warnings, *_overruled(sent, stored), *await _rivals(tx, stored, place.kind))
+            if id_of(place.kind) == MESH:
+                warnings = (*warnings, *map(warning, await ending_of(tx, place.name, self.now())))
             before = current.revision if current else 0
             return Written(stored, warnings, created=current is None, before=before)
 

@@ -3,18 +3,16 @@
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Final
 
 from pydantic import Field
 
 from outrig.dialects.core.service_account import ObjectReference
 from outrig.dialects.findings import INVALID, Place
 from outrig.dialects.kind import Column, Kind
-from outrig.dialects.schema import ATOMIC, Form
+from outrig.dialects.schema import ATOMIC, Count, Form, MicroTime, Time
 from outrig.errors import Finding
 from outrig.resources import Json, Key, Resource
-
-Count = Annotated[int, Field(ge=0)]
 
 
 class EventSource(Form):
@@ -28,7 +26,9 @@ class EventSeries(Form):
     """A run of equal events."""
 
     count: Count = Field(default=0, description="How often it happened up to the last time seen.")
-    last_observed_time: str | None = Field(default=None, description="When it was last seen (RFC 3339).")
+    last_observed_time: MicroTime | None = Field(
+        default=None, description="When it was last seen (RFC 3339, microseconds)."
+    )
 
 
 class EventBody(Form):
@@ -42,9 +42,9 @@ class EventBody(Form):
     type: str = Field(default="", description="Normal or Warning.")
     source: EventSource = Field(default=EventSource(), description="Who reported it.")
     count: Count = Field(default=0, description="How often it happened.")
-    first_timestamp: str | None = Field(default=None, description="When it was first seen (RFC 3339).")
-    last_timestamp: str | None = Field(default=None, description="When it was last seen (RFC 3339).")
-    event_time: str | None = Field(default=None, description="When it was first seen (RFC 3339, microseconds).")
+    first_timestamp: Time | None = Field(default=None, description="When it was first seen (RFC 3339).")
+    last_timestamp: Time | None = Field(default=None, description="When it was last seen (RFC 3339).")
+    event_time: MicroTime | None = Field(default=None, description="When it was first seen (RFC 3339, microseconds).")
     series: EventSeries | None = Field(default=None, description="The run of events that this one stands for.")
     action: str = Field(default="", description="What was done or refused.")
     related: ObjectReference | None = Field(

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from outrig.dialects.schema import QUOTED, Form, Labels
 
-Value = Annotated[str, QUOTED, Field(min_length=1, max_length=1024)]
+Value = Annotated[str, Field(min_length=1, max_length=1024), QUOTED]
 Values = list[Value]
 
 _STRINGS = "Exact, prefix*, *suffix, or * for any"

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from outrig.dialects.durations import duration_of
 from outrig.dialects.findings import INVALID, MISSING, NOT_HONOURED, Place
-from outrig.dialects.schema import Form
+from outrig.dialects.schema import Count, Form
 from outrig.errors import Finding
 from outrig.model import ConnectionPool, Keepalive
 
@@ -23,7 +23,6 @@ _LONGEST_SILENCE: Final = timedelta(
 )  # Linux, tcp(7): TCP_KEEPIDLE and TCP_KEEPINTVL; connections fail beyond
 _MOST_PROBES: Final = 127  # TCP_KEEPCNT
 _SPELLING: Final = "whole milliseconds, for example 250ms, 10s or 1h30m"
-Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Duration = Annotated[str, Field(max_length=64)]
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from outrig.dialects import syntax
 from outrig.dialects.findings import INVALID, MISSING, Place
-from outrig.dialects.schema import QUOTED, Form, Port, checked, empty_or
+from outrig.dialects.schema import QUOTED, Count, Form, Port, checked, empty_or
 from outrig.errors import Finding
 
 
@@ -15,7 +15,6 @@ def _is_host(text: str) -> bool:
     return syntax.is_ip(text) or syntax.is_dns_subdomain(text.lower())
 
 
-Seconds = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 HeaderName = Annotated[str, checked(syntax.is_header_name, "a header name of letters, digits, '-' and '_'")]
 HeaderValue = Annotated[str, QUOTED, checked(str.isprintable, "a header value: one line of printable characters")]
 Host = Annotated[str, empty_or(_is_host, "a host name or an IP address")]
@@ -61,11 +60,11 @@ class GrpcProbe(Form):
 class Probe(Form):
     """How to find out whether the application is ready: exactly one method."""
 
-    initial_delay_seconds: Seconds = Field(default=0, description="Seconds before the first try.")
-    timeout_seconds: Seconds = Field(default=0, description="Seconds for one try; 0 means 1.")
-    period_seconds: Seconds = Field(default=0, description="Seconds between tries; 0 means 10.")
-    success_threshold: Seconds = Field(default=0, description="Good tries in a row to become ready; 0 means 1.")
-    failure_threshold: Seconds = Field(default=0, description="Bad tries in a row to become unready; 0 means 1.")
+    initial_delay_seconds: Count = Field(default=0, description="Seconds before the first try.")
+    timeout_seconds: Count = Field(default=0, description="Seconds for one try; 0 means 1.")
+    period_seconds: Count = Field(default=0, description="Seconds between tries; 0 means 10.")
+    success_threshold: Count = Field(default=0, description="Good tries in a row to become ready; 0 means 1.")
+    failure_threshold: Count = Field(default=0, description="Bad tries in a row to become unready; 0 means 1.")
     http_get: HttpProbe | None = Field(default=None, description="Ask by HTTP.")
     tcp_socket: TcpProbe | None = Field(default=None, description="Open a connection.")
     exec: ExecProbe | None = Field(default=None, description="Run a command.")

@@ -166,11 +166,12 @@ def _socket(place: Place, item: EgressListener) -> Iterator[Finding]:
 
 
 def _sockets_twice(place: Place, spec: SidecarSpec) -> Iterator[Finding]:
-    binds = [item.bind for item in spec.egress]
-    for index, bind in enumerate(binds):
-        if bind.startswith(SOCKET) and bind in binds[:index]:
+    before: set[str] = set()
+    for index, item in enumerate(spec.egress):
+        if item.bind.startswith(SOCKET) and item.bind in before:
             here = (place / "egress")[index] / "bind"
-            yield here.error(BIND_CONFLICT, f"{bind} is there twice", "put the hosts of both into one listener")
+            yield here.error(BIND_CONFLICT, f"{item.bind} is there twice", "put the hosts of both into one listener")
+        before.add(item.bind)
 
 
 def _port(place: Place, port: SidecarPort, *, is_socket: bool = False) -> Iterator[Finding]:
@@ -194,11 +195,13 @@ def _capture(place: Place, mode: str) -> Iterator[Finding]:
 
 
 def _hosts(place: Place, hosts: Sequence[str]) -> Iterator[Finding]:
+    before: set[str] = set()
     for index, host in enumerate(hosts):
         if import_of(host, own_namespace=".") is None:
             yield place[index].error(INVALID, f"{host!r} is not namespace/host", _host_hint(host, place))
-        elif host in hosts[:index]:
+        elif host in before:
             yield place[index].warning(DUPLICATE, f"host {host!r} is there twice")
+        before.add(host)
     included = [host for host in hosts if not host.startswith("~")]
     if not included:
         yield place.warning(UNREACHABLE, "only takes away: nothing is imported", "add what to take it from, as ./*")

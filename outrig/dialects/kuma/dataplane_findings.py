@@ -4,6 +4,7 @@ Refuses what is not supported, and sockets that could not be open at the same ti
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from ipaddress import ip_address
 from typing import Final
 
@@ -16,6 +17,7 @@ from outrig.dialects.findings import (
     NOT_HONOURED,
     NOT_SUPPORTED,
     RESERVED_PORT,
+    SELECTS_NOTHING,
     Place,
 )
 from outrig.dialects.kuma.dataplane_spec import (
@@ -37,6 +39,8 @@ from outrig.resources import Resource
 
 _NUMBER: Final = "port must be in the range [1, 65535]"
 _BY_TAGS: Final = "name the service by tags: {kuma.io/service: ...}"
+_LEAST: Final = timedelta(milliseconds=100)  # each change of a probe's verdict is written, and goes to all callers
+_MOST: Final = 2**32 - 1  # as in Kuma, an uint32
 _ADDRESS_HINT: Final = "write its IP address, for example --dataplane-var address=$(hostname -i)"
 
 
@@ -87,6 +91,8 @@ def _own_address(place: Place, address: str) -> Iterator[Finding]:
         yield place.error(NOT_SUPPORTED, f"{address!r} is a host name, which nobody looks up here", _ADDRESS_HINT)
     elif not syntax.is_ip(address):
         yield place.error(INVALID, "address has to be valid IP address", _ADDRESS_HINT)
+    elif ip_address(address).is_multicast or address == "255.255.255.255":
+        yield place.error(INVALID, "is the address of many, not of one proxy", _ADDRESS_HINT)
 
 
 def _gateway(place: Place, gateway: Gateway) -> Iterator[Finding]:
@@ -117,8 +123,9 @@ def _inbounds(place: Place, networking: Networking) -> Iterator[Finding]:
     ports = [inbound.port for inbound in networking.inbound]
     for index, inbound in enumerate(networking.inbound):
         yield from _inbound(place[index], inbound, networking)
-        if inbound.name and names[index] in names[:index]:
-            yield (place[index] / "name").error(INVALID, "names of inbounds must be unique")
+        if names[index] in names[:index] and (inbound.name or inbound.port not in ports[:index]):
+            hint = "an inbound without one is called by its port"
+            yield (place[index] / "name").error(INVALID, "names of inbounds must be unique", hint)
         if inbound.port in ports[:index]:
             problem = f"an earlier inbound has port {inbound.port}: ports of inbounds differ, whatever their addresses"
             yield (place[index] / "port").error(NOT_SUPPORTED, problem, "choose another port")
@@ -168,14 +175,19 @@ def _protocol(place: Place, inbound: Inbound) -> Iterator[Finding]:
 
 def _probe(place: Place, probe: ServiceProbe) -> Iterator[Finding]:
     for field, text in (("interval", probe.interval), ("timeout", probe.timeout)):
-        if not duration_of(text):
+        duration = duration_of(text)
+        if not duration:
             yield (place / field).error(INVALID, "must be a positive duration", "for example 10s")
+        elif duration < _LEAST:
+            yield (place / field).error(INVALID, "must be at least 100ms", "for example 1s")
     for field, number in (
         ("unhealthyThreshold", probe.unhealthy_threshold),
         ("healthyThreshold", probe.healthy_threshold),
     ):
         if number is not None and number < 1:
             yield (place / field).error(INVALID, "must be greater than 0")
+        elif number is not None and number > _MOST:
+            yield (place / field).error(INVALID, f"must be at most {_MOST}")
 
 
 def _outbounds(place: Place, networking: Networking) -> Iterator[Finding]:
@@ -195,6 +207,13 @@ def _outbound(place: Place, outbound: Outbound) -> Iterator[Finding]:
         return
     yield from service_findings(place / "tags", outbound.tags, 'mandatory tag "kuma.io/service" is missing')
     yield from tag_findings(place / "tags", outbound.tags)
+    for tag, possible in ((PROTOCOL, PROTOCOLS), (ZONE, (LOCAL_ZONE,))):
+        value = outbound.tags.get(tag)
+        if value and value not in possible:
+            problem = f"{value!r} chooses no inbound, so calls fail"
+            yield (place / "tags")[f'"{tag}"'].warning(
+                SELECTS_NOTHING, problem, f"{', '.join(possible)}; or leave it out"
+            )
 
 
 def _sockets(place: Place, networking: Networking) -> Iterator[Finding]:

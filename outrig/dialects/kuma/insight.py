@@ -57,7 +57,7 @@ def with_versions(dataplane: Resource, *, agent: str, envoy: str) -> Resource:
 
 
 def with_certificate(dataplane: Resource, *, expires: datetime, backend: str, now: datetime) -> Resource:
-    """It was issued a certificate of that backend of its mesh."""
+    """It was issued a certificate of that backend of its mesh; empty: none is enabled."""
     held = insight_of(dataplane).get(_CERTIFICATE, {})
     issued = {
         "certificateExpirationTime": instant(expires),
@@ -67,6 +67,18 @@ def with_certificate(dataplane: Resource, *, expires: datetime, backend: str, no
         "supportedBackends": [backend],
     }
     return _with(dataplane, _CERTIFICATE, issued)
+
+
+def certificate_of(dataplane: Resource, backend: str) -> Json:
+    """What is shown of its certificate while that backend of its mesh is enabled; empty: nothing, as none is.
+
+    One that was issued before there was a backend is of the first that is enabled.
+    """
+    held = insight_of(dataplane).get(_CERTIFICATE)
+    if not held or not backend:
+        return {}
+    issuer = held["issuedBackend"] or backend
+    return {**held, "issuedBackend": issuer, "supportedBackends": [issuer]}
 
 
 def with_counts(proxy: Resource, counts: Mapping[str, Counts], *, now: datetime) -> Resource:

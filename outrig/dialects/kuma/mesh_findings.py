@@ -111,7 +111,9 @@ def _source(place: Place, source: DataSource | None) -> Iterator[Finding]:
 def _lifetime(place: Place, text: str) -> Iterator[Finding]:
     lifetime = duration_of(text)
     if lifetime is None:
-        yield place.error(INVALID, "has to be a valid format", "a number and one of y, w, d, h, m, s, ms: 24h")
+        yield place.error(
+            INVALID, "has to be a valid format", "a number and one of y, w, d, h, m, s, ms, at most 100y: 24h"
+        )
     elif lifetime < _SHORTEST:
         yield place.error(INVALID, f"{text} is too short to be renewed in time", "at least 1m")
 

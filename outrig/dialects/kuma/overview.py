@@ -20,7 +20,7 @@ from outrig.dialects.conditions import (
 )
 from outrig.dialects.kuma.dataplane import fails_probe, health_of_inbound, networking_of
 from outrig.dialects.kuma.dataplane_spec import Inbound
-from outrig.dialects.kuma.insight import insight_of
+from outrig.dialects.kuma.insight import certificate_of, insight_of
 from outrig.dialects.kuma.probed import IGNORED, NOT_READY, inbounds_of, with_inbounds
 from outrig.dialects.readiness import ReadyReason, health_of
 from outrig.model import Health
@@ -40,15 +40,15 @@ class Standing(StrEnum):
     DEGRADED = "Partially degraded"
 
 
-def overview_body(dataplane: Resource) -> dict[str, Any]:
-    """The content of its overview.
+def overview_body(dataplane: Resource, *, backend: str = "", mesh_warnings: Sequence[str] = ()) -> dict[str, Any]:
+    """The content of its overview. `backend`: the one that is enabled in its mesh, if one is.
 
     Inbounds that are not ready have the state NotReady, whatever was written. `warnings` is not Kuma's: there only if
     there are any.
     """
-    shown = {"subscriptions": subscriptions_of(dataplane), "mTLS": insight_of(dataplane).get("mTLS")}
+    shown = {"subscriptions": subscriptions_of(dataplane), "mTLS": certificate_of(dataplane, backend)}
     body = _marked(dataplane, lambda inbound: health_of_inbound(dataplane, inbound) is not Health.READY)
-    warnings = warnings_of(dataplane)
+    warnings = [*warnings_of(dataplane), *mesh_warnings]
     return {
         "dataplane": body,
         "dataplaneInsight": {name: part for name, part in shown.items() if part},

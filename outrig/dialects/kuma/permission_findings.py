@@ -5,7 +5,7 @@ from typing import Final
 
 from outrig.dialects.findings import DEPRECATED, INVALID, MISSING, NOT_HONOURED, NOT_SUPPORTED, SELECTS_NOTHING, Place
 from outrig.dialects.kuma.permission_spec import Match, PermissionBody, PermissionSpec, RuleDefault, SpiffeId
-from outrig.dialects.kuma.tags import SERVICE
+from outrig.dialects.kuma.tags import SERVICE, is_value
 from outrig.dialects.kuma.target_ref import CALLERS, TARGETS, TargetRef, target_findings
 from outrig.dialects.schema import parse
 from outrig.errors import Finding
@@ -79,16 +79,17 @@ def _of_match(place: Place, match: Match) -> Iterator[Finding]:
 def _of_identity(place: Place, identity: SpiffeId) -> Iterator[Finding]:
     if not identity.value.startswith(_SCHEME) or identity.value == _SCHEME:
         yield (place / "value").error(INVALID, "is no SPIFFE ID", f"it begins with {_SCHEME}")
-    elif problem := _stranger(identity.value, place.origin.mesh):
+    elif problem := _stranger(identity, place.origin.mesh):
         yield (place / "value").warning(SELECTS_NOTHING, problem, "tasks of WorkloadGroups: spiffe://TRUST-DOMAIN/ns/…")
     elif identity.type == "Prefix" and not identity.value.endswith("/"):
         problem = f"also fits identities such as {identity.value}-other"
         yield (place / "value").warning(INVALID, problem, "end it with /, unless that is meant")
 
 
-def _stranger(identity: str, mesh: str) -> str:
+def _stranger(identity: SpiffeId, mesh: str) -> str:
     """Why nobody in a mesh can be called so; empty if somebody can. Groups' trust domain is not known here."""
-    domain, _, path = identity.removeprefix(_SCHEME).partition("/")
-    if domain == mesh or not path or path.startswith("ns/"):
+    domain, _, path = identity.value.removeprefix(_SCHEME).partition("/")
+    is_domain = not path and identity.type == "Prefix"
+    if is_domain or path.startswith("ns/") or (domain == mesh and is_value(path)):
         return ""
     return f"fits nobody: Dataplanes of mesh {mesh} are {_SCHEME}{mesh}/SERVICE"

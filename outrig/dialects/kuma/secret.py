@@ -1,7 +1,7 @@
 """Secret (of a mesh) and GlobalSecret: bytes that only the control plane and its administrators read.
 
-Signing keys, revocations and authorities of users' own are kept as such. Refuses data that is not base64, without
-repeating it.
+Signing keys, revocations and authorities of users' own are kept as such. Lines are joined, since Go's decoder passes
+over their ends. Refuses data that is not base64, in the standard alphabet and padded, without repeating it.
 """
 
 import base64
@@ -17,7 +17,7 @@ from outrig.dialects.kuma.form import KumaForm
 from outrig.dialects.kuma.group import GROUP, VERSION
 from outrig.dialects.schema import parse
 from outrig.errors import Finding
-from outrig.resources import Resource
+from outrig.resources import Json, Resource
 
 
 class SecretBody(KumaForm):
@@ -26,11 +26,15 @@ class SecretBody(KumaForm):
     data: str = Field(description="The secret, in base64.")
 
 
+def _in_one_line(body: Json) -> Json:
+    return {**body, "data": str(body["data"]).replace("\r", "").replace("\n", "")}
+
+
 def _findings(resource: Resource) -> tuple[Finding, ...]:
     try:
         base64.b64decode(parse(SecretBody, resource).data, validate=True)
     except ValueError:
-        hint = "encode the content: base64 -w0 FILE"
+        hint = "encode the content, in the standard alphabet and padded: base64 FILE"
         return (Place(resource.key, "data").error(INVALID, "is not base64", hint),)
     return ()
 
@@ -47,6 +51,7 @@ SECRET: Final = Kind(
     mesh_scoped=True,
     has_status=False,
     columns=(AGE,),
+    default=_in_one_line,
     findings=_findings,
 )
 

@@ -17,6 +17,7 @@ PROTOCOL: Final = "kuma.io/protocol"
 ZONE: Final = "kuma.io/zone"
 LOCAL_ZONE: Final = "default"  # there is one control plane, so there is one zone
 DOMAIN: Final = "mesh"
+LONGEST: Final = 253  # of what stands in an identity of the certificate
 _KEY: Final = re.compile(r"[a-zA-Z0-9.\-_:/]+")
 _VALUE: Final = re.compile(r"[a-zA-Z0-9.\-_:]+")
 _ELSEWHERE: Final = re.compile(r"([a-z0-9][-a-z0-9.]*)_([a-z0-9][-a-z0-9]*)_svc_([1-9][0-9]{0,4})")
@@ -60,6 +61,11 @@ def proxy_id(dataplane: Key) -> WorkloadId:
     return WorkloadId(f"dataplane/{dataplane.mesh}/{dataplane.name}")
 
 
+def is_value(text: str) -> bool:
+    """Whether a tag may have that value, as a service its name."""
+    return len(text) <= LONGEST and _VALUE.fullmatch(text) is not None
+
+
 def tag_findings(place: Place, tags: Mapping[str, str], *, any_value: bool = False) -> Iterator[Finding]:
     """What is wrong with the spelling of tags. `any_value`: `*` is a value too."""
     for key, value in tags.items():
@@ -70,6 +76,10 @@ def tag_findings(place: Place, tags: Mapping[str, str], *, any_value: bool = Fal
         if not (_VALUE.fullmatch(value) or (any_value and value == "*")):
             rule = "letters, digits and . - _ :"
             yield here.error(INVALID, f"tag value must be non-empty and consist of {rule}")
+        for what, text in (("name", key), ("value", value)):
+            if len(text) > LONGEST:
+                problem = f"tag {what} must have at most {LONGEST} characters, and has {len(text)}"
+                yield here.error(INVALID, problem, "it is part of an identity in the certificate")
 
 
 def service_findings(place: Place, tags: Mapping[str, str], problem: str) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from outrig.dialects.findings import INVALID, MISSING, NOT_SUPPORTED, Place
 from outrig.dialects.kuma.form import KumaForm
-from outrig.dialects.kuma.tags import tag_findings
+from outrig.dialects.kuma.tags import is_value, tag_findings
 from outrig.dialects.schema import QUOTED
 from outrig.errors import Finding, did_you_mean
 
@@ -78,6 +78,9 @@ def _field_findings(place: Place, target: TargetRef) -> Iterator[Finding]:
     for field in must:
         if field not in given:
             yield (place / field).error(MISSING, f"must be set with kind {target.kind}")
+    if "name" in must and target.name and not is_value(target.name):
+        hint = "kind Mesh means all" if target.name == "*" else "it is the value of the tag kuma.io/service"
+        yield (place / "name").error(INVALID, "is no name of a service", hint)
     if target.kind == "Dataplane" and target.name and target.labels:
         yield (place / "labels").error(INVALID, "either labels or name can be specified")
 

@@ -29,8 +29,8 @@ def _account(value: object) -> object:
 
 
 _ZONE_ID: Final = re.compile(r"[a-z]+[0-9]+-az[0-9]+")
-AccountId = Annotated[str, BeforeValidator(_account)]
-Name = Annotated[str, QUOTED, Field(min_length=1)]
+AccountId = Annotated[str, BeforeValidator(_account), Field(json_schema_extra={"example": "123456789012"})]
+Name = Annotated[str, Field(min_length=1), QUOTED]
 
 
 class Ec2(Form):

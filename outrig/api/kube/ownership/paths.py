@@ -17,6 +17,8 @@ Tree = dict[str, Any]
 
 EMPTY: Final[FieldSet] = frozenset()
 ITSELF: Final = "."
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+"""To make one for each of thousands of items takes longer than all else that is done with them."""
 
 
 def field(name: str) -> str:
@@ -94,7 +96,7 @@ def _known(step: str) -> str:
 
 
 def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def _spelled_step(step: str) -> str:

@@ -117,6 +117,8 @@ def _fields(value: Any, shape: Shape, path: Path) -> Iterator[Path]:
 
 
 def _differences(old: Any, new: Any, shape: Shape, path: Path) -> Iterator[tuple[str, Path]]:
+    if old is new:  # what a configuration does not speak of is not looked through
+        return
     forms = {shape.of(value) for value in (old, new) if value is not MISSING}
     if len(forms) > 1:  # one of them is not what is expected here: nothing of the one is in the other
         yield from _parts(old, MISSING, shape, path)
