@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from outrig.errors import OutrigError
+from outrig.kit.documents import document_in
 
 VPC = ipaddress.ip_network("10.7.0.0/24")
 FILE = "scene.yaml"
@@ -101,7 +102,7 @@ def load_scene(scene: Path, directory: Path) -> Scene:
     file = scene / FILE if scene.is_dir() else scene
     try:
         text = file.read_text(encoding="utf-8")
-        document = yaml.safe_load(text) or {}
+        document = document_in(text) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SceneError(str(file), f"cannot be read: {error}", "a scene is a directory with scene.yaml") from error
     names = {"VENV": str(Path(sys.executable).parent), "SCENE": str(file.parent.resolve()), "DIR": str(directory)}

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from outrig.kit.documents import document_in
 from outrig.server.settings import BadSetting
 
 HINT: Final = "docs/settings.md shows such a file"
@@ -28,7 +29,7 @@ F = TypeVar("F", bound=Form)
 def read_listing(path: Path, form: type[F]) -> F:
     """What the file says. Raises BadSetting."""
     try:
-        return form.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return form.model_validate(document_in(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadSetting(str(path), f"cannot be read: {' '.join(str(error).split())}", HINT) from None
     except ValidationError as error:

@@ -18,6 +18,7 @@ from outrig.admission.settings import AWS_IAM, DP_TOKEN, ZONE_TOKEN, AdmissionSe
 from outrig.attest.settings import AttestSettings
 from outrig.ca.settings import CaSettings
 from outrig.errors import OutrigError, did_you_mean
+from outrig.kit.documents import document_in
 from outrig.kit.durations import in_words
 from outrig.server.foreign import EXPECTED, translated
 from outrig.server.forms import FORMS, OFF, POSTGRES, SQLITE, Hidden
@@ -231,7 +232,7 @@ def _read_file(file: Path | None) -> dict[str, str]:
 def read_mapping(file: Path, expected: str) -> Mapping[Any, Any]:
     """What a YAML file holds. `expected`: what to say that it should be. Raises BadSetting."""
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        values = document_in(file.read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         problem = f"cannot be read: {' '.join(str(error).split())}"
         raise BadSetting(str(file), problem, expected) from None

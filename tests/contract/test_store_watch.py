@@ -125,9 +125,11 @@ async def test_a_watcher_slower_than_the_changes_misses_none(store: Store) -> No
 
 
 async def test_all_who_watch_are_given_one_object_which_is_not_the_stores(store: Store) -> None:
+    await create(store, resource("first"))  # whoever has seen it has read the log, and waits for what comes
     async with collecting(store) as one, collecting(store) as two:
+        await asyncio.gather(one.wait_for(1), two.wait_for(1))
         await create(store, resource("a", body={"spec": {"x": [1]}}))
-        (mine,), (other,) = await one.wait_for(1), await two.wait_for(1)
+        (_, mine), (_, other) = await one.wait_for(2), await two.wait_for(2)
     assert mine is other
     mine.resource.body["spec"]["x"].append(2)
     assert (await store.get(key("a"))).body == {"spec": {"x": [1]}}

@@ -40,6 +40,7 @@ def test_an_empty_scene_is_an_emulator_alone(tmp_path: Path) -> None:
         ("instances: {logs: {address: 10.7.0.9, command: [x]}}", "is not bin or files or kubeconfig or logs"),
         ("instances: {../up: {address: 10.7.0.9, command: [x]}}", "letters, digits and '-'"),
         ("images: [", "cannot be read"),
+        ("images: {}\nimages: {}", "is there twice, line 2"),
         ("- a\n- b", "document"),
     ],
 )

@@ -108,6 +108,11 @@ def test_a_file_gives_one_value_where_one_is_expected(tmp_path: Path, text: str,
     assert load(tmp_path, file="aws_regions: [eu-west-1]").aws_regions == ("eu-west-1",)
 
 
+def test_a_file_says_nothing_twice(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="'aws_accounts' is there twice, line 3"):
+        load(tmp_path, file="aws_accounts: ['123456789012']\nxds_port: 0\naws_accounts: ['210987654321']")
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", "\x00"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadSetting):
@@ -261,6 +266,7 @@ def test_public_keys_are_read_from_a_file(tmp_path: Path) -> None:
         ("zone: [{kid: '1', keyFile: THE_FILE}, {kid: '1', keyFile: THE_FILE}]", "listed twice"),
         ("zone: [{kid: 1, keyFile: THE_FILE}]", "zone.0.kid"),
         ("zones: []", "zones"),
+        ("zone: []\nzone: []", "'zone' is there twice"),
         ("a: [", "cannot be read"),
     ],
 )
