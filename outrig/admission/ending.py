@@ -28,6 +28,9 @@ def ending(signing: MeshAuthority, now: datetime) -> Finding | None:
 
 async def ending_of(reads: Reads, mesh: str, now: datetime) -> tuple[Finding, ...]:
     """The same, of the mesh of that name; empty too if there is none."""
-    signing = await find_authority(reads, mesh)
+    try:
+        signing = await find_authority(reads, mesh)
+    except ValueError:  # one that is damaged is told of where it signs, and where authorities are looked through
+        return ()
     found = ending(signing, now) if signing else None
     return (found,) if found else ()

@@ -38,6 +38,8 @@ def fill(source: str, template: str, variables: Mapping[str, str], *, flag: str 
         raise _unknown(source, error.key, variables, flag=flag) from None
     except TemplateNotFoundError as error:
         raise InvalidConfiguration(source, f"cannot be filled in: {error}") from None
+    except RecursionError:
+        raise InvalidConfiguration(source, "cannot be filled in: its sections are nested too deep") from None
 
 
 def _parsed(source: str, template: str) -> Any:

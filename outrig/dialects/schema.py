@@ -116,7 +116,8 @@ def _port_or_name(value: object) -> object:
 
 def _generation_or_text(value: object) -> object:
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    if not re.fullmatch("[0-9]{1,19}", value if isinstance(value, str) else str(value) if is_number else ""):
+    text = value if isinstance(value, str) else str(value) if is_number else ""
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) >= 2**63:
         raise PydanticCustomError("generation", "must be a generation: a whole number, or the same as text")
     return value
 

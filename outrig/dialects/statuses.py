@@ -12,7 +12,7 @@ from outrig.dialects.schema import Form, Generation, GenerationOrText, Time, key
 
 
 class _Condition(Form):
-    """One thing that is so, or is not."""
+    """What conditions of all kinds say."""
 
     type: str = Field(description="What it is about, as one CamelCase word: Ready, AgentConnected, Programmed.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
@@ -24,13 +24,15 @@ class _Condition(Form):
 
 
 class StatusCondition(_Condition):
-    """The same, of Kubernetes' own kinds."""
+    """One thing that is so, or is not."""
 
     observed_generation: Generation | None = Field(default=None, description="Generation that it was found of.")
 
 
 class ProbedCondition(_Condition):
-    """The same, of the others: Istio's say besides when somebody looked."""
+    """One thing that is so, or is not."""
+
+    # of kinds that are not Kubernetes' own: Istio's say besides when somebody looked
 
     last_probe_time: Time | None = Field(default=None, description="When somebody last looked (RFC 3339).")
     observed_generation: GenerationOrText | None = Field(default=None, description="Generation that it was found of.")

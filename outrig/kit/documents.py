@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 _TEXT = "tag:yaml.org,2002:str"
-_MERGE = "tag:yaml.org,2002:merge"
+_PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null", "timestamp"))
 
 
 class Repeated(yaml.YAMLError):
@@ -36,5 +36,12 @@ class _UniqueKeys(yaml.SafeLoader):
             if key.value in seen:
                 raise Repeated(f"the key {key.value!r} is there twice, line {key.start_mark.line + 1}")
             seen.add(key.value)
-            key.tag = key.tag if key.tag == _MERGE else _TEXT
+        node.value = [(_as_text(key), value) for key, value in node.value]
         return node
+
+
+def _as_text(key: yaml.Node) -> yaml.Node:
+    """A key of its own, for an alias stands for what may be a number elsewhere."""
+    if key.tag not in _PLAIN:
+        return key
+    return yaml.ScalarNode(_TEXT, key.value, key.start_mark, key.end_mark)

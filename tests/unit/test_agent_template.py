@@ -29,6 +29,7 @@ def test_a_name_with_dots_is_a_variable_within_another() -> None:
         ("a: 1\n{{# name }}\n{{ name }}", "the section that line 2 opens is never closed"),
         ("{{# name }}{{/ zone }}", "Found {{/zone}}, expected {{/name}}"),
         ("{{/ name }}", "cannot be filled in: "),
+        ("{{#name}}" * 900 + "x" + "{{/name}}" * 900, "nested too deep"),
         ("{{=<% =}}", "{{= =}} sets two delimiters"),
         ("{{=<% %>=}}<% zone %>", "nobody gave a value for {{ zone }}"),
         ("{{ task }}", "a tag names no variable, but what holds id, zone (write NAME.VARIABLE)"),

@@ -215,11 +215,11 @@ async def retag(store: MemoryStore, service: str, **labels: str) -> None:
 
 
 async def test_one_whose_tags_change_joins_again_at_the_replica_it_is_connected_to_and_once(store: MemoryStore) -> None:
-    async with two_planes(store, PATIENT) as (a, b):
+    async with two_planes(store, PATIENT) as (_, b):
         session, other = await register_dataplane(store), await register_dataplane(store, name="kv-2")
         await retag(store, "kv")
         await certify(store)
-        agents = [await a.agent(other), await b.agent(session)]
+        agents = [await b.agent(other), await b.agent(session)]  # what one hears, the other could have heard
         for agent in agents:
             assert isinstance(await agent.heard(), Welcome)
         await agents[1].open.report(Report("ready"))

@@ -198,7 +198,7 @@ def test_all_that_is_wrong_is_said_at_once_and_where() -> None:
         "error OUT301 spec.rules[1].default.allow[1].sni: is not supported yet: calls of the mesh name no server",
         "error OUT303 spec.rules[1].default.allow[2].spiffeID.value: is no SPIFFE ID (it begins with spiffe://)",
         "warning OUT303 spec.rules[1].default.allow[3].spiffeID.value: also fits identities such as "
-        "spiffe://default/kv-other (end it with /, unless that is meant)",
+        "spiffe://default/kv-other (write type: Exact, unless that is meant)",
     ]
 
 
@@ -276,3 +276,15 @@ def test_an_identity_that_no_dataplane_of_the_mesh_can_have_is_told_at_once(form
         if told
         else []
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [("spiffe://default/kv", "write type: Exact"), ("spiffe://example.org/ns", "end it with /")],
+)
+def test_a_prefix_that_fits_more_than_it_seems_is_told_with_what_fits(value: str, advice: str) -> None:
+    found = said({"rules": [{"default": {"allow": [{"spiffeID": {"type": "Prefix", "value": value}}]}}]})
+    assert found == [
+        "warning OUT303 spec.rules[0].default.allow[0].spiffeID.value: also fits identities such as "
+        f"{value}-other ({advice}, unless that is meant)"
+    ]

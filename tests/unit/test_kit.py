@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import islice
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +84,14 @@ def test_what_a_merge_adds_is_no_second_key_and_keys_are_text() -> None:
     one = {"x": 1, "on": 2}
     assert document_in(text) == {"a": one, "b": {**one, "x": 3}, "c": {**one, "x": 4, "5": 6}}
     assert list(documents_in("a: 1\n---\na: 2\n---\n")) == [{"a": 1}, {"a": 2}, None]
+    assert document_in("p: &p 8080\nm: {*p : &k 5}\nn: {&z 5: *k, b: *z}") == {
+        "p": 8080,
+        "m": {"8080": 5},
+        "n": {"5": 5, "b": 5},
+    }
+
+
+@pytest.mark.parametrize("key", ["!!python/object:os.system x", "!mine x"])
+def test_a_key_of_another_kind_is_refused(key: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="could not determine a constructor"):
+        document_in(f"{key}: 1")

@@ -198,6 +198,8 @@ def test_finalizers_are_a_set_and_can_be_taken_out() -> None:
         {"spec": {"$setElementOrder/ports": 5}},
         _ports({"name": "no number"}),
         {"spec": {"ports": [5]}},
+        {"spec": {"ports": [{"$patch": "replace"}, 5]}},
+        {"spec": {"ports": [{"$patch": "replace"}, None]}},
     ],
 )
 def test_a_malformed_strategic_patch_is_refused(patch: Any) -> None:

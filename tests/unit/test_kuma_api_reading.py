@@ -1,12 +1,14 @@
 """Kuma's API: lists, overviews, inspections, counts, and the tasks of WorkloadGroups among the Dataplanes."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from outrig.admission.meshes import Meshes
+from outrig.ca.meshes import authority_key
 from outrig.ca.settings import CaSettings
 from outrig.dialects.conditions import (
     AGENT_CONNECTED,
@@ -188,6 +190,17 @@ async def test_who_writes_a_mesh_whose_authority_is_about_to_end_is_warned_and_w
             warnings = [one for one in each.get("warnings", ()) if "OUT145" in one]
             assert len(warnings) == warned, each
             assert all("the authority of mesh default ends at 2026-11-22 12:01 UTC" in one for one in warnings)
+
+
+async def test_a_damaged_authority_hides_no_overview(api: Kuma) -> None:
+    await several(api, "kv-1")
+    api.kept.keep = Meshes(CaSettings(), clock=lambda: NOW)
+    await api.written("/meshes/default", mesh("default", mtls=MTLS), 200)
+    async with api.store.transaction() as tx:
+        kept = await tx.get(authority_key("default"))
+        assert kept is not None
+        await tx.update(replace(kept, body={**kept.body, "key": "x"}))
+    assert (await api.read(f"{PLANES}/kv-1/_overview"))["dataplane"]
 
 
 async def test_an_overview_and_the_rules_tell_what_stands_against_the_configuration(api: Kuma) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -53,7 +53,8 @@ def first(type_url: str = CLUSTER, node: str = WEB, **fields: Any) -> bytes:
 
 async def open_stream(opened: Any, message: bytes = first(), method: str = DELTA) -> Any:
     call = opened.stream_stream(method)()
-    await call.write(message)
+    with suppress(grpc.aio.AioRpcError):  # one that is refused before it has said anything tells why when it is read
+        await call.write(message)
     return call
 
 

@@ -30,7 +30,7 @@ INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 PORT = {
     "oneOf": [{"type": "integer"}, {"type": "string"}],
     "format": "int-or-string",
-    "description": "A number, or a name.",
+    "description": "A number, or a text.",
 }
 OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 ASKED_AS = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"  # by kubectl, which takes no `@` in an answer

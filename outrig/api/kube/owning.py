@@ -58,7 +58,7 @@ def tracked(
         return replace(after, managers=())
     edit = _edit(target, options, UPDATE)
     left = update(_read(before, target), _read(after, target), shape(target.kind), claims=claims, edit=edit)
-    _check_extent(left, claims)
+    _check_extent(left, before)
     return settled(before, replace(after, managers=managers_of(left)))
 
 
@@ -76,7 +76,7 @@ def applied(current: Resource | None, config: Document, target: Target, *, optio
         raise bad_request(f"failed to create typed patch object ({_named(target)}): {error}") from None
     except Conflicts as conflicts:
         raise _refusal(conflicts) from None
-    _check_extent(left, claims)
+    _check_extent(left, current)
     return Applied(_with_last_applied(merged, config, edit.writer), managers_of(left))
 
 
@@ -230,12 +230,16 @@ def _without_note(config: Document) -> Document:
     return {**config, "metadata": {**metadata, "annotations": kept}}
 
 
-def _check_extent(left: Claims, before: Claims) -> None:
+def _check_extent(left: Claims, before: Resource | None) -> None:
     """Raises ApiError (413) where more is owned than may be; what already was too much may become less."""
-    owned, earlier = (sum(len(claim.fields) for claim in claims.values()) for claims in (left, before))
-    if owned > max(MOST_OWNED, earlier):
+    owned = _extent(left)
+    if owned > MOST_OWNED and owned > _extent(claims_of(before.managers if before else ())):
         why = f"its managers would own {owned} fields together, and the limit is {MOST_OWNED}"
         raise ApiError("RequestEntityTooLarge", f"the object is too large: {why}; divide it into several objects")
+
+
+def _extent(claims: Claims) -> int:
+    return sum(len(claim.fields) for claim in claims.values())
 
 
 def _named(target: Target) -> str:

@@ -72,8 +72,8 @@ def _merge_list(current: Sequence[Any], patch: Sequence[Any], path: Path) -> lis
     for place, item in enumerate(items):
         if isinstance(item, Mapping):
             places.setdefault(_mark(item.get(key)), []).append(place)
+    _expect(all(isinstance(change, Mapping) for change in patch), path, "items must be objects")
     for change in patch:
-        _expect(isinstance(change, Mapping), path, "items must be objects")
         if change.get("$patch") == "replace" and key not in change:
             return [item for item in patch if "$patch" not in item]
         _expect(key in change, path, f"an item has no {key!r}, which tells items apart")

@@ -83,13 +83,15 @@ def _of_identity(place: Place, identity: SpiffeId) -> Iterator[Finding]:
         yield (place / "value").warning(SELECTS_NOTHING, problem, "tasks of WorkloadGroups: spiffe://TRUST-DOMAIN/ns/…")
     elif identity.type == "Prefix" and not identity.value.endswith("/"):
         problem = f"also fits identities such as {identity.value}-other"
-        yield (place / "value").warning(INVALID, problem, "end it with /, unless that is meant")
+        is_service = identity.value.startswith(f"{_SCHEME}{place.origin.mesh}/")  # which has no path below it
+        advice = "write type: Exact" if is_service else "end it with /"
+        yield (place / "value").warning(INVALID, problem, f"{advice}, unless that is meant")
 
 
 def _stranger(identity: SpiffeId, mesh: str) -> str:
     """Why nobody in a mesh can be called so; empty if somebody can. Groups' trust domain is not known here."""
     domain, _, path = identity.value.removeprefix(_SCHEME).partition("/")
-    is_domain = not path and identity.type == "Prefix"
-    if is_domain or path.startswith("ns/") or (domain == mesh and is_value(path)):
+    is_begun = identity.type == "Prefix" and "ns/".startswith(path)
+    if is_begun or path.startswith("ns/") or (domain == mesh and is_value(path)):
         return ""
     return f"fits nobody: Dataplanes of mesh {mesh} are {_SCHEME}{mesh}/SERVICE"
