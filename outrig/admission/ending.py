@@ -5,21 +5,21 @@ In: an authority and the time. Out: a finding of the Mesh that it signs for, fro
 
 from datetime import datetime
 
+from outrig.ca.authority import nears_its_end
 from outrig.ca.meshes import MeshAuthority, Reads, find_authority
 from outrig.dialects.findings import Place
 from outrig.dialects.kuma.mesh import mesh_key
 from outrig.errors import Finding
 
 ENDING = "OUT145"
-_PART = 10
 
 
 def ending(signing: MeshAuthority, now: datetime) -> Finding | None:
     """What the Mesh's owner should hear of its authority; None while it has long to live."""
     certificate = signing.authority.certificate
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if now < end - (end - begin) / _PART:
+    if not nears_its_end(certificate, now):
         return None
+    end = certificate.not_valid_after_utc
     tense, then = ("ends", "from then on") if now < end else ("ended", "since then")
     problem = f"the authority of mesh {signing.mesh} {tense} at {end:%Y-%m-%d %H:%M} UTC: {then} nobody joins or renews"
     hint = "give the backend another certificate, or another name"

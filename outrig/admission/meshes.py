@@ -27,7 +27,7 @@ from outrig.dialects.kuma.durations import duration_of
 from outrig.dialects.kuma.mesh import enabled_backend
 from outrig.dialects.kuma.mesh_findings import PROVIDED
 from outrig.dialects.kuma.mesh_spec import Backend, DataSource
-from outrig.dialects.kuma.secret import SECRET
+from outrig.dialects.kuma.secret import SECRET, in_one_line
 from outrig.dialects.kuma.tags import namespace_of
 from outrig.errors import OutrigError
 from outrig.resources import Key, Resource
@@ -131,7 +131,7 @@ async def _read(tx: Transaction, mesh: str, source: DataSource | None, *, place:
         return source.inline_string.encode()
     text = source.inline or await _secret(tx, mesh, source.secret, place=f"{place}.secret")
     try:
-        return base64.b64decode(text.replace("\r", "").replace("\n", ""), validate=True)  # lines, as in a Secret
+        return base64.b64decode(in_one_line(text), validate=True)
     except binascii.Error:
         raise AuthorityRefused(place, "is not base64") from None
 

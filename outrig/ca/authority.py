@@ -121,6 +121,12 @@ def expiration_of(authority: Authority) -> timedelta:
     return certificate.not_valid_after_utc - certificate.not_valid_before_utc - _EARLY
 
 
+def nears_its_end(certificate: x509.Certificate, now: datetime) -> bool:
+    """Whether it is in the last tenth of its life, or past it: its owner has to hear of that."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return now >= end - (end - begin) / 10
+
+
 def write_authority(authority: Authority) -> dict[str, str]:
     """As it is stored: certificate and private key, PEM."""
     return {"certificate": authority.pem, "key": key_pem(authority.key)}

@@ -12,6 +12,7 @@ import structlog
 from cryptography import x509
 
 from outrig.ca.authorities import Authorities, KeyPair
+from outrig.ca.authority import nears_its_end
 from outrig.errors import OutrigError
 from outrig.server.files import DataDir, Given
 from outrig.xds.credentials import Credentials, Material
@@ -75,7 +76,7 @@ def warn_of_end(given: Given, now: datetime) -> None:
     known = {"valid_from": begin.isoformat(), "valid_until": end.isoformat(), "name": given.name}
     if not begin <= now < end:
         _log.error("tls_cert_file is not valid now: agents and clients refuse it", **known)
-    elif now >= end - (end - begin) / 10:
+    elif nears_its_end(leaf, now):
         _log.warning("tls_cert_file is about to end: agents and clients will refuse it", **known)
 
 

@@ -26,8 +26,13 @@ class SecretBody(KumaForm):
     data: str = Field(description="The secret, in base64.")
 
 
-def _in_one_line(body: Json) -> Json:
-    return {**body, "data": str(body["data"]).replace("\r", "").replace("\n", "")}
+def in_one_line(encoded: str) -> str:
+    """Base64 without the ends of its lines."""
+    return encoded.replace("\r", "").replace("\n", "")
+
+
+def _as_kept(body: Json) -> Json:
+    return {**body, "data": in_one_line(str(body["data"]))}
 
 
 def _findings(resource: Resource) -> tuple[Finding, ...]:
@@ -51,7 +56,7 @@ SECRET: Final = Kind(
     mesh_scoped=True,
     has_status=False,
     columns=(AGE,),
-    default=_in_one_line,
+    default=_as_kept,
     findings=_findings,
 )
 
